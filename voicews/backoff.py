@@ -1,0 +1,143 @@
+"""When to try again, and how long to wait: pure rules, no thread and no clock."""
+
+from __future__ import annotations
+
+import enum
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from voicews.errors import (
+    ConfigError,
+    ConnectionClosed,
+    HandshakeRejected,
+    ServiceError,
+    TlsFailed,
+    TransportError,
+    VoicewsError,
+)
+
+__all__ = ["Backoff", "RetryPolicy", "Verdict", "judge"]
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Capped exponential backoff: the n-th delay is ``min(initial * factor**n, cap)``.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+
+    initial: float = 1.0
+    """Seconds before the first retry; 0 or more."""
+    factor: float = 2.0
+    """What each delay is multiplied with; 1 or more."""
+    cap: float = 30.0
+    """The longest delay in seconds; not below ``initial``."""
+    jitter: float = 0.25
+    """The share of each delay that chance may take away, 0 (exact) to 1 (anything down to nothing),
+    so that a thousand devices do not come back in the same second."""
+    max_attempts: int | None = 5
+    """Retries after one loss before giving up; None never gives up (for unattended devices)."""
+    stable_after: float = 10.0
+    """A link must have lived this many seconds before earlier failures are forgotten."""
+
+    def __post_init__(self) -> None:
+        def check(name: str, ok: bool, allowed: str) -> None:
+            if not ok:
+                raise ConfigError(f"Backoff.{name} is {getattr(self, name)!r}; it must be {allowed}")
+
+        check("initial", math.isfinite(self.initial) and self.initial >= 0, "0 or more seconds")
+        check("factor", math.isfinite(self.factor) and self.factor >= 1, "1 or more")
+        check("cap", math.isfinite(self.cap) and self.cap >= self.initial, "at least `initial`")
+        check("jitter", 0 <= self.jitter <= 1, "between 0 and 1")
+        check("max_attempts", self.max_attempts is None or self.max_attempts >= 0, "0 or more, or None")
+        check("stable_after", math.isfinite(self.stable_after) and self.stable_after >= 0, "0 or more seconds")
+
+    def delay(self, attempt: int, *, chance: Callable[[], float] = random.random) -> float:
+        """Seconds to wait before retry number ``attempt``, counted from 0.
+
+        ``chance`` gives a number in [0, 1) and is only asked where there is jitter.
+        """
+        try:
+            delay = min(self.initial * self.factor**attempt, self.cap)
+        except OverflowError:
+            delay = self.cap
+        return delay * (1 - self.jitter * chance()) if self.jitter else delay
+
+    def delays(self) -> Iterator[float]:
+        """The delays, without end: ``max_attempts`` is for whoever takes them to heed."""
+        attempt = 0
+        while True:
+            yield self.delay(attempt)
+            attempt += 1
+
+
+class Verdict(enum.Enum):
+    """What an error means for the run."""
+
+    RETRY = "retry"
+    """Connect again after the backoff."""
+    DONE = "done"
+    """The server ended the conversation in good order: so do we, without an error."""
+    FATAL = "fatal"
+    """Trying again would fail the same way."""
+
+
+_RETRIED_STATUSES = frozenset({408, 425, 429})
+_FATAL_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
+
+
+def judge(error: BaseException) -> Verdict:
+    """The default judgement.
+
+    HTTP 408, 425, 429 and 5xx are retried, other statuses are fatal.  Close code 1000 is
+    the end; 1002, 1003, 1007, 1008, 1009 and 1010 (RFC 6455 §7.4.1) are fatal; all other
+    codes are retried, and so is every network error.  A certificate that does not verify,
+    a broken protocol and everything unknown are fatal.
+    """
+    match error:
+        case HandshakeRejected(status=status):
+            return Verdict.RETRY if status in _RETRIED_STATUSES or status >= 500 else Verdict.FATAL
+        case ConnectionClosed(code=1000):
+            return Verdict.DONE
+        case ConnectionClosed(code=code):
+            return Verdict.FATAL if code in _FATAL_CODES else Verdict.RETRY
+        case TlsFailed():
+            return Verdict.FATAL
+        case TransportError():
+            return Verdict.RETRY
+        case ServiceError(fatal=fatal):
+            return Verdict.FATAL if fatal else Verdict.RETRY
+        case VoicewsError():
+            return Verdict.FATAL
+        case OSError():
+            return Verdict.RETRY
+    return Verdict.FATAL
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Which errors are worth another attempt.
+
+    Give your own function to overrule the default, and fall back to :func:`judge`::
+
+        def never_give_up(error):
+            return Verdict.RETRY if isinstance(error, HandshakeRejected) else judge(error)
+
+        ClientConfig(retry=RetryPolicy(never_give_up))
+
+    The function runs on the supervisor thread, so it has to be quick; if it raises, the
+    default judges.
+    """
+
+    judge: Callable[[BaseException], Verdict] = judge
+    """From the error to the verdict."""
+    max_retry_after: float = 300.0
+    """The longest ``Retry-After`` (seconds) that is obeyed; a longer one is cut to this."""
+
+    def retry_after(self, error: BaseException) -> float:
+        """The least delay that the server asked for, in seconds; 0 if it did not."""
+        asked = error.retry_after if isinstance(error, HandshakeRejected) else None
+        return min(max(asked or 0.0, 0.0), self.max_retry_after)

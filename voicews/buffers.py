@@ -1,0 +1,207 @@
+"""The bounded queue between threads that drops the oldest instead of waiting."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from voicews.errors import ConfigError
+
+__all__ = ["DropOldestQueue", "ShutDown"]
+
+T = TypeVar("T")
+
+if hasattr(queue, "ShutDown"):  # Python 3.13
+    ShutDown: type[Exception] = queue.ShutDown
+else:
+
+    class ShutDown(Exception):  # type: ignore[no-redef]  # noqa: N818 - the standard library's name
+        """The queue was shut down."""
+
+
+class DropOldestQueue(queue.Queue[T]):
+    """A :class:`queue.Queue` whose producers never wait.
+
+    At ``maxsize`` a new item pushes out the oldest droppable one.  Items that are not
+    droppable are never lost without a word: where nothing can make room for one,
+    :meth:`put` raises :class:`queue.Full`.
+
+    Args:
+        maxsize: the most items it holds; at least 1.
+        droppable: tells which items may be dropped; default all.  Runs under the queue's
+            lock, so it has to be quick and must not touch the queue.
+
+    Raises:
+        ConfigError: ``maxsize`` is below 1.
+    """
+
+    queue: deque[T]
+
+    def __init__(self, maxsize: int, *, droppable: Callable[[T], bool] | None = None) -> None:
+        if maxsize < 1:
+            raise ConfigError(f"DropOldestQueue's maxsize is {maxsize!r}; it must be at least 1")
+        super().__init__(maxsize)
+        self._droppable = droppable
+        self._dropped: Counter[str] = Counter()
+        self._shut = False
+
+    # -- producers ------------------------------------------------------------------------
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None, *, urgent: bool = False) -> None:
+        """Append an item, or with ``urgent`` put it before all others.  Never waits.
+
+        ``block`` and ``timeout`` are there for :class:`queue.Queue`'s sake and mean nothing.
+        A droppable item that finds no room because nothing older may go is itself dropped
+        and counted.
+
+        Raises:
+            queue.Full: the item is not droppable and neither is anything in the full queue.
+            ShutDown: the queue is shut down.
+        """
+        with self.mutex:
+            if self._shut:
+                raise ShutDown
+            if len(self.queue) >= self.maxsize and not self._make_room(item):
+                return
+            if urgent:
+                self.queue.appendleft(item)
+            else:
+                self.queue.append(item)
+            self.unfinished_tasks += 1
+            self.not_empty.notify()
+
+    def put_nowait(self, item: T) -> None:
+        """The same as :meth:`put`."""
+        self.put(item)
+
+    def _make_room(self, item: T) -> bool:
+        """Drop the oldest droppable item; False if that is ``item`` itself.  Call under the lock."""
+        if self._droppable is None:
+            self.queue.popleft()
+        else:
+            for index, old in enumerate(self.queue):
+                if self._droppable(old):
+                    del self.queue[index]
+                    break
+            else:
+                if not self._droppable(item):
+                    raise queue.Full
+                self._dropped["overflow"] += 1
+                return False
+        self._forget(1, "overflow")
+        return True
+
+    # -- the consumer ---------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        """Take the first item, waiting for one if there is none.
+
+        Raises:
+            queue.Empty: none came within ``timeout`` seconds, or at once without ``block``.
+            ShutDown: the queue is shut down and empty.
+        """
+        with self.not_empty:
+            if block and not self.queue and not self._shut:
+                self._wait_for_item(timeout)
+            if self.queue:
+                return self.queue.popleft()
+            if self._shut:
+                raise ShutDown
+            raise queue.Empty
+
+    def _wait_for_item(self, timeout: float | None) -> None:
+        if timeout is None:
+            while not self.queue and not self._shut:
+                self.not_empty.wait()
+            return
+        end = time.monotonic() + timeout
+        while not self.queue and not self._shut:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                return
+            self.not_empty.wait(remaining)
+
+    def get_nowait(self) -> T:
+        """The first item; :class:`queue.Empty` if there is none."""
+        return self.get(block=False)
+
+    def unget(self, item: T) -> None:
+        """Give back an item taken with :meth:`get`: it is first again.
+
+        Unlike an urgent put it is also taken by a queue that is shut down or full, so that
+        nothing is lost; the queue can so hold one item more than ``maxsize`` per consumer.
+        """
+        with self.mutex:
+            self.queue.appendleft(item)
+            self.unfinished_tasks += 1
+            self.not_empty.notify()
+
+    # -- anybody --------------------------------------------------------------------------
+
+    def clear(self, cause: str = "cleared") -> int:
+        """Drop every droppable item, counted under ``cause``; returns how many."""
+        return self.drop_if(lambda item: self._droppable is None or self._droppable(item), cause)
+
+    def drop_if(self, unwanted: Callable[[T], bool], cause: str) -> int:
+        """Drop the items for which ``unwanted`` is true, counted under ``cause``; returns how many."""
+        with self.mutex:
+            kept = [item for item in self.queue if not unwanted(item)]
+            count = len(self.queue) - len(kept)
+            self.queue.clear()
+            self.queue.extend(kept)
+            self._forget(count, cause)
+            return count
+
+    def count_drop(self, cause: str, count: int = 1) -> None:
+        """Count items that the consumer itself threw away."""
+        with self.mutex:
+            self._dropped[cause] += count
+
+    def _forget(self, count: int, cause: str) -> None:
+        if not count:
+            return
+        self._dropped[cause] += count
+        self.unfinished_tasks -= count
+        if self.unfinished_tasks <= 0:
+            self.unfinished_tasks = 0
+            self.all_tasks_done.notify_all()
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many items were dropped, by cause."""
+        with self.mutex:
+            return dict(self._dropped)
+
+    @property
+    def shut(self) -> bool:
+        """True once :meth:`shutdown` was called."""
+        return self._shut
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Take no more items: a put raises at once, a get once the queue is empty.
+
+        Args:
+            immediate: also throw away what is in it, without counting it as dropped.
+        """
+        with self.mutex:
+            self._shut = True
+            if immediate:
+                self.unfinished_tasks = max(0, self.unfinished_tasks - len(self.queue))
+                self.queue.clear()
+                if not self.unfinished_tasks:
+                    self.all_tasks_done.notify_all()
+            self.not_empty.notify_all()
+
+    # -- queue.Queue's primitives -----------------------------------------------------------
+
+    def _init(self, maxsize: int) -> None:
+        self.queue = deque()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.qsize()}/{self.maxsize}{' shut' if self._shut else ''}>"
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return super().__class_getitem__(item)

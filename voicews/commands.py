@@ -1,0 +1,79 @@
+"""What a client can say; a dialect puts it into its server's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "Command",
+    "EndTurn",
+    "InterruptResponse",
+    "SendAudio",
+    "SendMessage",
+    "SendText",
+    "StartTurn",
+    "ToolResult",
+    "TruncateResponse",
+]
+
+
+@dataclass(frozen=True)
+class Command:
+    """The root."""
+
+
+@dataclass(frozen=True)
+class SendAudio(Command):
+    """One captured frame; the only command that may be dropped."""
+
+    pcm: bytes = field(repr=False)
+    """Samples in the dialect's ``input_format``."""
+    at: float = field(compare=False)
+    """:func:`time.monotonic` when its last sample was captured."""
+
+
+@dataclass(frozen=True)
+class SendText(Command):
+    """A user's turn in writing."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class StartTurn(Command):
+    """The user has begun to speak (push to talk)."""
+
+
+@dataclass(frozen=True)
+class EndTurn(Command):
+    """The user has finished: answer now (push to talk)."""
+
+
+@dataclass(frozen=True)
+class InterruptResponse(Command):
+    """Stop answering."""
+
+
+@dataclass(frozen=True)
+class TruncateResponse(Command):
+    """The user heard only this much of the last answer."""
+
+    heard_ms: int
+
+
+@dataclass(frozen=True)
+class ToolResult(Command):
+    """What a called function returned, or how it failed."""
+
+    call_id: str
+    result: Any = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SendMessage(Command):
+    """A message in the server's own words: JSON if a mapping, else as it is."""
+
+    data: Mapping[str, Any] | str | bytes

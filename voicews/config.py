@@ -1,0 +1,176 @@
+"""Settings: frozen, keyword-only, checked when they are made.
+
+Vary one with :func:`dataclasses.replace`.  All times are in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from dataclasses import dataclass, field
+
+from voicews.backoff import Backoff, RetryPolicy
+from voicews.errors import ConfigError
+
+__all__ = ["AudioFormat", "Buffers", "ClientConfig", "Limits", "Timeouts", "TlsSettings"]
+
+
+def _require(ok: bool, owner: object, name: str, allowed: str) -> None:
+    if not ok:
+        value = getattr(owner, name)
+        raise ConfigError(f"{type(owner).__name__}.{name} is {value!r}; it must be {allowed}")
+
+
+def _is_positive(value: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def _is_count(value: int, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """Raw PCM: signed 16-bit little-endian samples, channels interleaved."""
+
+    rate: int = 16000
+    """Samples per second of one channel, 4000 to 192000."""
+    channels: int = 1
+    """1 (mono) or 2 (stereo)."""
+
+    def __post_init__(self) -> None:
+        _require(_is_count(self.rate, 4000) and self.rate <= 192000, self, "rate", "from 4000 to 192000 Hz")
+        _require(self.channels in (1, 2), self, "channels", "1 or 2")
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Bytes of one sample of all channels."""
+        return 2 * self.channels
+
+    def seconds(self, pcm: bytes | bytearray | memoryview | int) -> float:
+        """How long this sound (or this many bytes of it) lasts."""
+        count = pcm if isinstance(pcm, int) else len(pcm)
+        return count / self.bytes_per_sample / self.rate
+
+    def samples(self, seconds: float) -> int:
+        """How many samples per channel last this long, rounded."""
+        return round(seconds * self.rate)
+
+    def bytes(self, seconds: float) -> int:
+        """How many bytes last this long; always whole samples."""
+        return self.samples(seconds) * self.bytes_per_sample
+
+    def __str__(self) -> str:
+        return f"{self.rate} Hz {'mono' if self.channels == 1 else 'stereo'} int16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """How long things may take."""
+
+    connect: float = 10.0
+    """From the name's resolution to the WebSocket's acceptance, all steps together."""
+    session: float = 10.0
+    """From there until the dialect's session is accepted."""
+    send: float = 10.0
+    """One message into the kernel; a longer stall ends the connection."""
+    ping_interval: float | None = 20.0
+    """Time between pings; None sends none, and a dead link is noticed by the kernel only."""
+    pong: float = 10.0
+    """After a ping, the time in which any byte must arrive."""
+    close: float = 5.0
+    """All steps of closing together."""
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "session", "send", "pong", "close"):
+            _require(_is_positive(getattr(self, name)), self, name, "a positive number of seconds")
+        if self.ping_interval is not None:
+            _require(_is_positive(self.ping_interval), self, "ping_interval", "positive, or None for no pings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buffers:
+    """How much is held where; sizes are in seconds of sound unless said otherwise."""
+
+    outbox: float = 2.0
+    """Captured sound waiting to be sent; beyond it the oldest is dropped."""
+    max_audio_age: float = 2.0
+    """Captured sound older than this is never sent."""
+    playback: float = 120.0
+    """Received sound waiting to be played; servers send faster than speech is spoken."""
+    events: int = 1000
+    """Events waiting for your callbacks (a number, not seconds)."""
+    history: int = 50
+    """Turns of the conversation that are remembered (a number)."""
+
+    def __post_init__(self) -> None:
+        for name in ("outbox", "max_audio_age", "playback"):
+            _require(_is_positive(getattr(self, name)), self, name, "a positive number of seconds")
+        _require(_is_count(self.events, 10), self, "events", "a whole number of at least 10")
+        _require(_is_count(self.history, 0), self, "history", "a whole number of at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a server may make us hold."""
+
+    message: int = 4 * 1024 * 1024
+    """Bytes of one message, all its fragments together."""
+    fragments: int = 4096
+    """Fragments of one message."""
+    handshake: int = 64 * 1024
+    """Bytes of the server's answer to the handshake."""
+
+    def __post_init__(self) -> None:
+        for name in ("message", "fragments", "handshake"):
+            _require(_is_count(getattr(self, name), 1), self, name, "a whole number of at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsSettings:
+    """How ``wss://`` connections are secured.  Certificates are always checked unless said otherwise."""
+
+    ca_file: str | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+    certificate: str | None = None
+    """PEM file of the client certificate, if the server asks for one."""
+    key: str | None = None
+    """PEM file of its private key, if not in the same file."""
+    insecure: bool = False
+    """True accepts any certificate: for experiments only; warns (:class:`InsecureTls`) when used."""
+    context: ssl.SSLContext | None = None
+    """A ready-made context; the other fields must then be left alone."""
+
+    def __post_init__(self) -> None:
+        alone = not (self.ca_file or self.certificate or self.key or self.insecure)
+        _require(self.context is None or alone, self, "context", "None where other fields are set")
+        _require(self.key is None or self.certificate is not None, self, "certificate", "given where key is")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientConfig:
+    """All settings of a :class:`~voicews.VoiceClient` but the server's and the devices'."""
+
+    frame: float = 0.02
+    """Length of one captured frame; 0.02 (20 ms) is the field's habit."""
+    push_to_talk: bool = False
+    """True: the microphone is muted but between start_talking() and stop_talking()."""
+    allow_silence: bool = False
+    """True: where no sound device exists and none was named, silence takes its place (with a warning)."""
+    fail_fast: bool = False
+    """True: a callback that raises ends the run."""
+    slow_callback: float = 1.0
+    """A callback slower than this is named in a warning."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    buffers: Buffers = field(default_factory=Buffers)
+    limits: Limits = field(default_factory=Limits)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    backoff: Backoff = field(default_factory=Backoff)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def __post_init__(self) -> None:
+        _require(
+            _is_positive(self.frame) and 0.005 <= self.frame <= 0.2, self, "frame", "from 0.005 to 0.2 seconds"
+        )
+        _require(_is_positive(self.slow_callback), self, "slow_callback", "a positive number of seconds")
+        _require(self.buffers.outbox >= self.frame, self, "frame", "no longer than Buffers.outbox")

@@ -1,0 +1,113 @@
+"""How a dialect plugs in.
+
+A :class:`Dialect` is a server's address and settings; a :class:`Session` is the pure state
+machine of one connection to it.  Neither knows a socket, a thread, a clock or chance: what
+is said goes in as commands, what the server sends goes in as messages, and out come
+messages to send and events to tell.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from voicews.commands import Command
+from voicews.config import AudioFormat
+from voicews.errors import VoicewsError
+from voicews.events import Event
+from voicews.history import History
+
+__all__ = ["Dialect", "Request", "Session"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a WebSocket handshake asks for."""
+
+    url: str = field(repr=False)
+    """``ws://`` or ``wss://``; its query may hold a token, so it is not shown."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: Sequence[str] = field(default=(), repr=False)
+
+
+class Dialect(ABC):
+    """A server's address, settings and language: frozen, and safe to share between clients."""
+
+    @property
+    @abstractmethod
+    def input_format(self) -> AudioFormat:
+        """What the server wants to hear."""
+
+    @property
+    @abstractmethod
+    def output_format(self) -> AudioFormat:
+        """What it is expected to answer in; each :class:`AudioReceived` says what it really is."""
+
+    @property
+    @abstractmethod
+    def accepts(self) -> frozenset[type[Command]]:
+        """The commands that can be said in this dialect."""
+
+    @abstractmethod
+    def request(self) -> Request:
+        """Asked anew for each attempt, so that a token can be fresh."""
+
+    @abstractmethod
+    def begin(self, previous: Session | None, history: History) -> Session:
+        """Make the state machine of a new connection.
+
+        Args:
+            previous: that of the connection before, which was lost; None at first.
+            history: what has been said so far.
+        """
+
+    def classify(self, error: VoicewsError) -> VoicewsError:
+        """Overrule what an error means, by returning another one (a fatal
+        :class:`~voicews.errors.ServiceError` for a close code of the vendor's, say)."""
+        return error
+
+
+class Session(ABC):
+    """The rules of one connection.  The client calls it from two threads, under one lock."""
+
+    tick_interval: float | None = None
+    """Seconds between calls of :meth:`tick`; None if it needs none."""
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """True once the server has accepted us; no command is given before."""
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool:
+        """True once :meth:`finish` was called and the server's last words are in."""
+
+    @abstractmethod
+    def send(self, command: Command) -> None:
+        """Say something.
+
+        Raises:
+            Unsupported: the dialect cannot say it.
+        """
+
+    @abstractmethod
+    def receive(self, message: str | bytes) -> list[Event]:
+        """Understand a message.
+
+        Raises:
+            RemoteProtocolError: it is nonsense.  Never raises anything else but
+                :class:`~voicews.errors.ServiceError`, for an error that ends the connection.
+        """
+
+    @abstractmethod
+    def messages_to_send(self) -> list[str | bytes]:
+        """What has to go to the server now; asked after every other call."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Say that nothing more will come."""
+
+    def tick(self, now: float) -> None:  # noqa: B027 - most dialects have nothing to do here
+        """Called every :attr:`tick_interval` seconds with a monotonic time."""

@@ -1,0 +1,217 @@
+"""The life of a client as one table: pure, without a thread or a clock.
+
+All that decides about the state is in this file.  Whoever runs it (the supervisor) hands
+facts to :meth:`Lifecycle.handle` and carries out the order that comes back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
+from voicews.errors import InvalidState
+
+__all__ = [
+    "TRANSITIONS",
+    "Close",
+    "Connect",
+    "Connected",
+    "Dropped",
+    "Fact",
+    "Fault",
+    "Lifecycle",
+    "Open",
+    "State",
+    "TearDown",
+    "TornDown",
+]
+
+
+class State(enum.Enum):
+    """Where a client is in its life."""
+
+    IDLE = "idle"
+    """Made, never opened."""
+    CONNECTING = "connecting"
+    """Opened; the server has not accepted a session yet."""
+    CONNECTED = "connected"
+    """The server has accepted the session."""
+    RECONNECTING = "reconnecting"
+    """The connection is lost; another attempt is waiting or under way."""
+    CLOSING = "closing"
+    """Saying the last words and giving things back."""
+    CLOSED = "closed"
+    """Ended as wanted."""
+    FAILED = "failed"
+    """Ended by an error."""
+
+    @property
+    def ended(self) -> bool:
+        """True for CLOSED and FAILED."""
+        return self in (State.CLOSED, State.FAILED)
+
+
+class Fact:
+    """Something that happened."""
+
+
+@dataclass(frozen=True)
+class Open(Fact):
+    """The user wants a connection."""
+
+
+@dataclass(frozen=True)
+class Connected(Fact):
+    """The dialect's session is accepted."""
+
+
+@dataclass(frozen=True)
+class Dropped(Fact):
+    """An attempt failed, or a connection was lost."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class Fault(Fact):
+    """Something that no new connection can mend."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class Close(Fact):
+    """The user has had enough."""
+
+
+@dataclass(frozen=True)
+class TornDown(Fact):
+    """All threads are gone and all things given back."""
+
+    error: BaseException | None = None
+    """What went wrong in doing so."""
+
+
+TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
+    State.IDLE: {Open: State.CONNECTING, Close: State.CLOSED},
+    State.CONNECTING: {
+        Connected: State.CONNECTED,
+        Dropped: State.RECONNECTING,
+        Fault: State.CLOSING,
+        Close: State.CLOSING,
+    },
+    State.CONNECTED: {Dropped: State.RECONNECTING, Fault: State.CLOSING, Close: State.CLOSING},
+    State.RECONNECTING: {
+        Connected: State.CONNECTED,
+        Dropped: State.RECONNECTING,
+        Fault: State.CLOSING,
+        Close: State.CLOSING,
+    },
+    State.CLOSING: {
+        Connected: State.CLOSING,
+        Dropped: State.CLOSING,
+        Fault: State.CLOSING,
+        Close: State.CLOSING,
+        TornDown: State.CLOSED,
+    },
+    State.CLOSED: {Open: State.CONNECTING, Close: State.CLOSED},
+    State.FAILED: {Open: State.CONNECTING, Close: State.FAILED},
+}
+"""{state: {kind of fact: next state}}; what is missing is illegal.
+
+Two cells depend on more than the table: CLOSING goes to FAILED instead of CLOSED if an
+error is kept, and a Dropped whose error is not worth another attempt, or that has no
+attempt left, counts as a Fault (or as a Close, if the server ended in good order).
+"""
+
+
+@dataclass(frozen=True)
+class Connect:
+    """Order: dial after ``delay`` seconds."""
+
+    delay: float
+    attempt: int
+    """0 for the first connection, else the number of the retry, counted from 1."""
+
+
+@dataclass(frozen=True)
+class TearDown:
+    """Order: end everything; ``graceful`` if the server can still be told."""
+
+    graceful: bool
+
+
+class Lifecycle:
+    """The state of one client and the rules by which it moves.
+
+    Attributes:
+        state: where it is.
+        error: what ended, or is ending, the run; None if nothing did.
+        attempt: how many retries the present loss has used up.
+        gave_up: True if the run ends because no attempt was left.
+    """
+
+    def __init__(self, backoff: Backoff | None = None, retry: RetryPolicy | None = None) -> None:
+        self._backoff = backoff or Backoff()
+        self._retry = retry or RetryPolicy()
+        self.state = State.IDLE
+        self.error: BaseException | None = None
+        self.attempt = 0
+        self.gave_up = False
+        self._connected_at: float | None = None
+
+    def handle(self, fact: Fact, now: float) -> Connect | TearDown | None:
+        """Move to the next state and say what has to be done.
+
+        Args:
+            fact: what happened.
+            now: monotonic seconds.
+
+        Raises:
+            InvalidState: the fact cannot happen in this state; nothing has changed.
+        """
+        if type(fact) not in TRANSITIONS[self.state]:
+            raise InvalidState(f"{type(fact).__name__} cannot happen in state {self.state.name}")
+        if isinstance(fact, Dropped) and self.state is not State.CLOSING:
+            fact = self._weigh(fact, now)
+        old, self.state = self.state, TRANSITIONS[self.state][type(fact)]
+        match fact:
+            case Open():
+                self.error, self.attempt, self.gave_up, self._connected_at = None, 0, False, None
+                return Connect(0.0, 0)
+            case Connected() if old is not State.CLOSING:
+                self._connected_at = now
+            case Dropped(error=error) if old is not State.CLOSING:
+                self._connected_at = None
+                delay = max(self._backoff.delay(self.attempt), self._retry.retry_after(error))
+                self.attempt += 1
+                return Connect(delay, self.attempt)
+            case Fault(error=error):
+                self.error = self.error or error
+                if old is not State.CLOSING:
+                    return TearDown(graceful=old is State.CONNECTED)
+            case Close() if self.state is State.CLOSING and old is not State.CLOSING:
+                return TearDown(graceful=True)
+            case TornDown(error=late):
+                self.error = self.error or late
+                if self.error is not None:
+                    self.state = State.FAILED
+        return None
+
+    def _weigh(self, fact: Dropped, now: float) -> Fact:
+        try:
+            verdict = self._retry.judge(fact.error)
+        except Exception:  # the user's function: its failure must not decide over the run
+            verdict = judge(fact.error)
+        if verdict is Verdict.DONE:
+            return Close()
+        if verdict is Verdict.FATAL:
+            return Fault(fact.error)
+        if self._connected_at is not None and now - self._connected_at >= self._backoff.stable_after:
+            self.attempt = 0
+        if self._backoff.max_attempts is not None and self.attempt >= self._backoff.max_attempts:
+            self.gave_up = True
+            return Fault(fact.error)
+        return fact
