@@ -53,7 +53,9 @@ class Backoff:
         check("cap", math.isfinite(self.cap) and self.cap >= self.initial, "at least `initial`")
         check("jitter", 0 <= self.jitter <= 1, "between 0 and 1")
         check("max_attempts", self.max_attempts is None or self.max_attempts >= 0, "0 or more, or None")
-        check("stable_after", math.isfinite(self.stable_after) and self.stable_after >= 0, "0 or more seconds")
+        check(
+            "stable_after", math.isfinite(self.stable_after) and self.stable_after >= 0, "0 or more seconds"
+        )
 
     def delay(self, attempt: int, *, chance: Callable[[], float] = random.random) -> float:
         """Seconds to wait before retry number ``attempt``, counted from 0.

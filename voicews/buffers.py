@@ -18,7 +18,7 @@ if hasattr(queue, "ShutDown"):  # Python 3.13
     ShutDown: type[Exception] = queue.ShutDown
 else:
 
-    class ShutDown(Exception):  # type: ignore[no-redef]  # noqa: N818 - the standard library's name
+    class ShutDown(Exception):  # type: ignore[no-redef]  # the standard library's name
         """The queue was shut down."""
 
 

@@ -78,14 +78,18 @@ class Timeouts:
     """Time between pings; None sends none, and a dead link is noticed by the kernel only."""
     pong: float = 10.0
     """After a ping, the time in which any byte must arrive."""
+    device: float = 10.0
+    """Opening the microphone, and opening the loudspeaker."""
     close: float = 5.0
     """All steps of closing together."""
 
     def __post_init__(self) -> None:
-        for name in ("connect", "session", "send", "pong", "close"):
+        for name in ("connect", "session", "send", "pong", "device", "close"):
             _require(_is_positive(getattr(self, name)), self, name, "a positive number of seconds")
         if self.ping_interval is not None:
-            _require(_is_positive(self.ping_interval), self, "ping_interval", "positive, or None for no pings")
+            _require(
+                _is_positive(self.ping_interval), self, "ping_interval", "positive, or None for no pings"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +174,10 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         _require(
-            _is_positive(self.frame) and 0.005 <= self.frame <= 0.2, self, "frame", "from 0.005 to 0.2 seconds"
+            _is_positive(self.frame) and 0.005 <= self.frame <= 0.2,
+            self,
+            "frame",
+            "from 0.005 to 0.2 seconds",
         )
         _require(_is_positive(self.slow_callback), self, "slow_callback", "a positive number of seconds")
         _require(self.buffers.outbox >= self.frame, self, "frame", "no longer than Buffers.outbox")

@@ -203,7 +203,7 @@ class Lifecycle:
     def _weigh(self, fact: Dropped, now: float) -> Fact:
         try:
             verdict = self._retry.judge(fact.error)
-        except Exception:  # the user's function: its failure must not decide over the run
+        except Exception:  # noqa: BLE001 - the user's function: its failure must not decide over the run
             verdict = judge(fact.error)
         if verdict is Verdict.DONE:
             return Close()

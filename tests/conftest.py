@@ -1,0 +1,95 @@
+"""What holds for every test: nothing is left behind, and nothing fails unseen.
+
+A test fails if it leaves a thread or a file descriptor behind; a thread that dies of an
+exception, an unclosed socket and any warning fail it too (pytest's own warnings, turned
+into errors in pyproject.toml).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["pytester"]
+
+settings.register_profile(
+    "voicews",
+    deadline=None,  # the machine is shared; pytest-timeout guards the whole test
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("voicews")
+
+GRACE = 5.0
+"""Seconds that a thread or a descriptor, whose end a test has already asked for, may take."""
+
+
+@pytest.fixture(scope="session")
+def patience() -> float:
+    """The factor by which deadlines are stretched on a slow machine (VOICEWS_TEST_PATIENCE, default 1)."""
+    return float(os.environ.get("VOICEWS_TEST_PATIENCE", "1"))
+
+
+def _descriptors() -> dict[int, str]:
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[int(entry.name)] = str(entry.readlink())
+        except OSError:  # the one that listed the folder, or one that another thread has just closed
+            continue
+    return found
+
+
+def _comes_true(fact: Callable[[], bool], deadline: float) -> bool:
+    never = threading.Event()
+    while not fact():
+        if time.monotonic() >= deadline:
+            return False
+        never.wait(0.01)
+    return True
+
+
+def _leaked_threads(before: set[threading.Thread], deadline: float) -> list[str]:
+    """The new threads that nothing has ended; those of voicews are daemons but must end all the same."""
+
+    def left() -> list[threading.Thread]:
+        return [
+            thread
+            for thread in threading.enumerate()
+            if thread not in before and (thread.name.startswith("voicews-") or not thread.daemon)
+        ]
+
+    for thread in left():
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return sorted(thread.name for thread in left())
+
+
+def _leaked_descriptors(before: dict[int, str], deadline: float) -> list[str]:
+    if len(_descriptors()) <= len(before):
+        return []
+    gc.collect()
+    if _comes_true(lambda: len(_descriptors()) <= len(before), deadline):
+        return []
+    return [f"{fd} -> {what}" for fd, what in sorted(_descriptors().items()) if before.get(fd) != what]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaks a thread or a file descriptor; ``keeps(reason)`` lets it."""
+    threads = set(threading.enumerate())
+    descriptors = _descriptors()
+    yield
+    if request.node.get_closest_marker("keeps"):
+        return
+    deadline = time.monotonic() + GRACE
+    if leaked := _leaked_threads(threads, deadline):
+        pytest.fail(f"threads left behind: {', '.join(leaked)}")
+    if opened := _leaked_descriptors(descriptors, deadline):
+        pytest.fail(f"file descriptors left open: {', '.join(opened)}")

@@ -1,0 +1,1 @@
+"""Spoken conversations over one WebSocket, in threads."""
