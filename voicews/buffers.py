@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from voicews.deadline import Deadline
 from voicews.errors import ConfigError
 
 __all__ = ["DropOldestQueue", "ShutDown"]
@@ -47,6 +47,7 @@ class DropOldestQueue(queue.Queue[T]):
         self._droppable = droppable
         self._dropped: Counter[str] = Counter()
         self._shut = False
+        self._interrupted = False
 
     # -- producers ------------------------------------------------------------------------
 
@@ -100,11 +101,12 @@ class DropOldestQueue(queue.Queue[T]):
         """Take the first item, waiting for one if there is none.
 
         Raises:
-            queue.Empty: none came within ``timeout`` seconds, or at once without ``block``.
+            queue.Empty: none came within ``timeout`` seconds, or at once without ``block``,
+                or :meth:`interrupt` was called.
             ShutDown: the queue is shut down and empty.
         """
         with self.not_empty:
-            if block and not self.queue and not self._shut:
+            if block and not self.queue:
                 self._wait_for_item(timeout)
             if self.queue:
                 return self.queue.popleft()
@@ -113,16 +115,10 @@ class DropOldestQueue(queue.Queue[T]):
             raise queue.Empty
 
     def _wait_for_item(self, timeout: float | None) -> None:
-        if timeout is None:
-            while not self.queue and not self._shut:
-                self.not_empty.wait()
-            return
-        end = time.monotonic() + timeout
-        while not self.queue and not self._shut:
-            remaining = end - time.monotonic()
-            if remaining <= 0:
-                return
-            self.not_empty.wait(remaining)
+        deadline = Deadline(timeout)
+        while not (self.queue or self._shut or self._interrupted or deadline.passed):
+            self.not_empty.wait(deadline.remaining())
+        self._interrupted = False
 
     def get_nowait(self) -> T:
         """The first item; :class:`queue.Empty` if there is none."""
@@ -155,6 +151,13 @@ class DropOldestQueue(queue.Queue[T]):
             self._forget(count, cause)
             return count
 
+    def drain(self) -> list[T]:
+        """Take all items at once, without waiting."""
+        with self.mutex:
+            items = list(self.queue)
+            self.queue.clear()
+            return items
+
     def count_drop(self, cause: str, count: int = 1) -> None:
         """Count items that the consumer itself threw away."""
         with self.mutex:
@@ -179,6 +182,16 @@ class DropOldestQueue(queue.Queue[T]):
     def shut(self) -> bool:
         """True once :meth:`shutdown` was called."""
         return self._shut
+
+    def interrupt(self) -> None:
+        """Make the get that waits, or else the next one that would, raise :class:`queue.Empty`.
+
+        So a consumer that has other duties can be told of them without an item that stands
+        in line, or that could itself be dropped.
+        """
+        with self.mutex:
+            self._interrupted = True
+            self.not_empty.notify_all()
 
     def shutdown(self, immediate: bool = False) -> None:
         """Take no more items: a put raises at once, a get once the queue is empty.

@@ -5,6 +5,7 @@
     VoicewsError
       ConfigError(ValueError)
       InvalidState(RuntimeError)
+        OutboxFull
       TransportError(OSError)
         ConnectFailed
           ConnectTimeout(TimeoutError)
@@ -58,6 +59,7 @@ __all__ = [
     "KeepaliveTimeout",
     "LocalProtocolError",
     "MessageTooLarge",
+    "OutboxFull",
     "ProtocolError",
     "RemoteProtocolError",
     "ServiceError",
@@ -81,6 +83,10 @@ class ConfigError(VoicewsError, ValueError):
 
 class InvalidState(VoicewsError, RuntimeError):
     """The call makes no sense now, such as sending text through a closed client."""
+
+
+class OutboxFull(InvalidState):
+    """So much is waiting for the connection that this cannot be taken; nothing was sent."""
 
 
 class TransportError(VoicewsError, OSError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from voicews.commands import Command
 from voicews.config import AudioFormat
@@ -18,7 +19,21 @@ from voicews.errors import VoicewsError
 from voicews.events import Event
 from voicews.history import History
 
-__all__ = ["Dialect", "Request", "Session"]
+__all__ = ["Dialect", "Request", "Session", "bare_url"]
+
+
+def bare_url(url: str) -> str:
+    """The part of a URL that can be shown to anybody: without user, password, query and fragment.
+
+    Of what is no URL, and so may be anything, nothing is left.
+    """
+    try:
+        parts = urlsplit(url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        port = f":{parts.port}" if parts.port is not None else ""
+    except (ValueError, TypeError, AttributeError):
+        return ""
+    return f"{parts.scheme}://{host}{port}{parts.path}" if host else ""
 
 
 @dataclass(frozen=True)

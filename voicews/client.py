@@ -1,0 +1,525 @@
+"""VoiceClient: the one class that most users meet.  It hands every request on."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar, overload
+
+from voicews.audio.base import AudioSink, AudioSource
+from voicews.audio.silence import NullSink, SilenceSource
+from voicews.buffers import ShutDown
+from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn
+from voicews.config import ClientConfig
+from voicews.deadline import Deadline
+from voicews.dialects.base import Dialect
+from voicews.dialects.plain import Plain
+from voicews.errors import (
+    BackendFallback,
+    ConfigError,
+    InvalidState,
+    OutboxFull,
+    ShutdownTimeout,
+    Unsupported,
+)
+from voicews.events import Event
+from voicews.history import History
+from voicews.lifecycle import Close, Lifecycle, State
+from voicews.stats import Stats
+from voicews.threads.callbacks import Callback, EventStream, Handlers
+from voicews.threads.supervisor import Supervisor
+
+__all__ = ["VoiceClient"]
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Event)
+F = TypeVar("F", bound=Callback)
+
+_MARGIN = 1.0
+"""Seconds beyond ``Timeouts.close`` that a caller of close() waits for the last callbacks."""
+
+
+class VoiceClient:
+    """A spoken conversation over one WebSocket.
+
+    ::
+
+        voice = VoiceClient("ws://localhost:8765")
+        voice.on(Transcript, print)
+        voice.run()
+
+    Args:
+        server: a ``ws://`` or ``wss://`` URL of a server that speaks the plain dialect, or
+            any :class:`~voicews.dialects.Dialect`.
+        microphone: an :class:`~voicews.audio.AudioSource`; None is the default device, or
+            silence if the environment says ``VOICEWS_AUDIO=null``.
+        speaker: an :class:`~voicews.audio.AudioSink`; None likewise.
+        config: all other settings.
+
+    Every fact can be had in three ways: ask for it (:attr:`state`, :meth:`stats`), wait for
+    it (:meth:`wait_for`), or be told (:meth:`on`).  All methods may be called from any
+    thread, callbacks included.  A client can be opened again after it was closed.
+
+    Raises:
+        ConfigError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        server: str | Dialect,
+        *,
+        microphone: AudioSource | None = None,
+        speaker: AudioSink | None = None,
+        config: ClientConfig | None = None,
+    ) -> None:
+        if not isinstance(server, str | Dialect):
+            raise ConfigError(f"the server must be a URL or a Dialect, not {type(server).__name__}")
+        if microphone is not None and not isinstance(microphone, AudioSource):
+            raise ConfigError(
+                f"the microphone must be an AudioSource such as Microphone(device={microphone!r}), "
+                f"not {type(microphone).__name__}"
+            )
+        if speaker is not None and not isinstance(speaker, AudioSink):
+            raise ConfigError(
+                f"the speaker must be an AudioSink such as Speaker(device={speaker!r}), "
+                f"not {type(speaker).__name__}"
+            )
+        self._dialect = server if isinstance(server, Dialect) else Plain(server)
+        self._microphone = microphone or _default_microphone()
+        self._speaker = speaker or _default_speaker()
+        self._config = config or ClientConfig()
+        unnamed = {"microphone"} if microphone is None else set()
+        if speaker is None:
+            unnamed.add("speaker")
+        self._silence_for = frozenset(unnamed if self._config.allow_silence else ())
+        self._handlers = Handlers()
+        self._history = History(self._config.buffers.history)
+        self._lifecycle = Lifecycle(self._config.backoff, self._config.retry)
+        self._changed = threading.Condition()
+        self._opening = threading.Lock()
+        self._muted = threading.Event()
+        self._supervisor: Supervisor | None = None
+        self._opened_at = 0.0
+        if self._config.push_to_talk:
+            self._muted.set()
+
+    def __repr__(self) -> str:
+        return f"<VoiceClient {self._dialect!r} {self.state.name}>"
+
+    # -- be told ----------------------------------------------------------------------------
+
+    @overload
+    def on(self, kind: type[Event]) -> Callable[[F], F]: ...
+    @overload
+    def on(self, kind: type[Event], callback: F) -> F: ...
+    def on(self, kind: type[Event], callback: F | None = None) -> F | Callable[[F], F]:
+        """Call a function on every event of a class; of all classes with ``Event``.
+
+        Use it as a method or as a decorator.  The function is called on the thread
+        ``voicews-callbacks``, in the order in which things happened, and may call any
+        method of the client.  It is called with the event if it needs an argument or takes
+        ``*args``; one that can do without (``led.blink``) is called with none.
+
+        Raises:
+            ConfigError: it is an async function, or needs more than one argument.
+        """
+        return self._register(kind, callback, once=False)
+
+    @overload
+    def once(self, kind: type[Event]) -> Callable[[F], F]: ...
+    @overload
+    def once(self, kind: type[Event], callback: F) -> F: ...
+    def once(self, kind: type[Event], callback: F | None = None) -> F | Callable[[F], F]:
+        """The same for the next such event only."""
+        return self._register(kind, callback, once=True)
+
+    def _register(self, kind: type[Event], callback: F | None, *, once: bool) -> F | Callable[[F], F]:
+        def register(function: F) -> F:
+            self._handlers.add(kind, function, once=once)
+            return function
+
+        return register if callback is None else register(callback)
+
+    def off(self, kind: type[Event], callback: Callback | None = None) -> None:
+        """Take back :meth:`on`: of one function, or of all for this class."""
+        self._handlers.remove(kind, callback)
+
+    # -- wait -------------------------------------------------------------------------------
+
+    def events(self, kind: type[E] = Event) -> EventStream[E]:  # type: ignore[assignment]
+        """The events from now on, to iterate over until the client has ended.
+
+        Raises:
+            InvalidState: the client is not open.
+        """
+        return self._running("events()").callbacks.stream(kind, self._config.buffers.events)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the client has ended.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Returns:
+            True if it has ended (or was never opened), False after ``timeout``.
+
+        Raises:
+            VoicewsError: what the run ended with, if not well.
+            InvalidState: called from a callback, where it would wait for itself.
+        """
+        self._refuse_in_callback("wait()")
+        supervisor = self._supervisor
+        if supervisor is None:
+            return True
+        deadline = Deadline(timeout)
+        with self._changed:
+            while not self.state.ended:
+                if deadline.passed:
+                    return False
+                self._changed.wait(deadline.remaining())
+        self._raise_what_went_wrong()
+        return True
+
+    def wait_for(self, what: State | type[E], timeout: float | None = None) -> E | State:
+        """Wait for a state, or for the next event of a class.
+
+        Returns:
+            The event, or the state.
+
+        Raises:
+            TimeoutError: it did not come within ``timeout`` seconds.
+            VoicewsError: the client ended first, with this error.
+            InvalidState: the client ended first without an error, or is not open; or this
+                is a callback, which would wait for itself.
+        """
+        self._refuse_in_callback("wait_for()")
+        if isinstance(what, State):
+            return self._wait_for_state(what, timeout)
+        with self.events(what) as stream:
+            try:
+                return stream.get(timeout)
+            except InvalidState:
+                self._raise_what_went_wrong()
+                raise
+
+    def _wait_for_state(self, state: State, timeout: float | None) -> State:
+        deadline = Deadline(timeout)
+        with self._changed:
+            while self.state is not state:
+                if self.state.ended:
+                    break
+                if deadline.passed:
+                    raise TimeoutError(f"still {self.state.name}, not {state.name}, after {timeout} s")
+                self._changed.wait(deadline.remaining())
+        if self.state is not state:
+            self._raise_what_went_wrong()
+            raise InvalidState(f"the client is {self.state.name} and cannot become {state.name}")
+        return state
+
+    # -- ask --------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the client is in its life."""
+        return self._lifecycle.state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended, or is ending, the last run; None if nothing went wrong."""
+        return self._lifecycle.error
+
+    @property
+    def history(self) -> History:
+        """What was said, newest last; kept over reconnects and reopening."""
+        return self._history
+
+    def stats(self) -> Stats:
+        """A snapshot of the counters of this (or the last) run.
+
+        Raises:
+            InvalidState: the client was never opened.
+        """
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise InvalidState("there are no figures before open()")
+        counters = supervisor.counters
+        sent, received = supervisor.traffic()
+        drops = supervisor.drops()
+        return Stats(
+            seconds=time.monotonic() - self._opened_at,
+            frames_captured=counters.count("frames_captured"),
+            frames_sent=counters.count("frames_sent"),
+            frames_dropped=drops["outbox"],
+            frames_waiting=supervisor.outbox.qsize(),
+            bytes_sent=sent,
+            bytes_received=received,
+            sound_received=counters.seconds("sound_received"),
+            sound_waiting=supervisor.player.waiting,
+            sound_dropped=drops["playback"].get("overflow", 0),
+            overflows=supervisor.overflows,
+            underruns=supervisor.player.underruns,
+            connections=supervisor.connections,
+            rtt=counters.last("rtt"),
+            rtt_median=counters.median("rtt"),
+            response=counters.last("response"),
+            response_median=counters.median("response"),
+        )
+
+    # -- life -------------------------------------------------------------------------------
+
+    def open(self, timeout: float | None = None) -> None:
+        """Open the devices, connect, and return when the server has accepted the session.
+
+        Failures that may pass are retried as ``config.backoff`` says; meanwhile this waits.
+
+        Args:
+            timeout: seconds to wait at most, after which the client is closed again; None
+                leaves it to the backoff.
+
+        Raises:
+            InvalidState: it is open already.
+            AudioError: a sound device cannot be had.
+            VoicewsError: the connection did not come about; what the last attempt met.
+            TimeoutError: ``timeout`` has passed.
+        """
+        with self._opening:
+            if self._supervisor is not None:
+                if not self.state.ended:
+                    raise InvalidState(f"the client is already open ({self.state.name})")
+                self._supervisor.join(_MARGIN)
+            supervisor = self._supervisor = Supervisor(
+                self._dialect,
+                self._microphone,
+                self._speaker,
+                self._config,
+                silence_for=self._silence_for,
+                lifecycle=self._lifecycle,
+                history=self._history,
+                handlers=self._handlers,
+                is_muted=self._muted.is_set,
+                changed=self._changed,
+            )
+            self._opened_at = time.monotonic()
+            _open_clients.add(self)
+            supervisor.start()
+        try:
+            in_time = self._wait_until_open(supervisor, Deadline(timeout))
+        except BaseException:
+            self.close()
+            raise
+        if not in_time:
+            error = self._lifecycle.error
+            self.close()
+            raise TimeoutError(f"no session within {timeout} s") from error
+        if self.state.ended:
+            self._raise_what_went_wrong()
+            raise InvalidState("the client was closed while it was being opened")
+        for error in supervisor.fallbacks:
+            warnings.warn(BackendFallback(f"using silence: {error}"), stacklevel=2)
+
+    def _wait_until_open(self, supervisor: Supervisor, deadline: Deadline) -> bool:
+        """False if the deadline has passed."""
+        with self._changed:
+            while not supervisor.over and not (self.state is State.CONNECTED and supervisor.devices_open):
+                if deadline.passed:
+                    return False
+                self._changed.wait(deadline.remaining())
+        return True
+
+    def close(self, *, play_out: bool = False) -> None:
+        """End the conversation: send what is waiting, hear the server's last words, close.
+
+        Takes ``Timeouts.close`` at most.  May be called from anywhere, twice, and before
+        open(); from a callback it only asks for the end and returns at once.
+
+        Args:
+            play_out: True also plays what has been received but not heard, for as long as
+                that lasts; False is silent at once.
+
+        Raises:
+            ShutdownTimeout: a thread has not ended in time; it is named in ``threads``.
+        """
+        supervisor = self._supervisor
+        if supervisor is None:
+            if self.state is State.IDLE:
+                self._lifecycle.handle(Close(), time.monotonic())
+            return
+        supervisor.play_out = play_out
+        supervisor.post(Close())
+        if threading.current_thread() is supervisor.callbacks:
+            return
+        longest = self._config.timeouts.close + _MARGIN
+        if play_out:
+            longest += supervisor.player.waiting + 2 * _MARGIN
+        deadline = Deadline(longest)
+        supervisor.join(deadline.remaining())
+        supervisor.callbacks.join(deadline.remaining())
+        left = [t.name for t in (supervisor, supervisor.callbacks) if t.is_alive()]
+        _open_clients.discard(self)
+        if left or supervisor.survivors:
+            raise ShutdownTimeout([*left, *supervisor.survivors])
+
+    def run(self) -> None:
+        """Open, and wait until the client has ended or Ctrl+C is pressed; then close.
+
+        Raises:
+            VoicewsError: what went wrong, if anything did.
+        """
+        try:
+            self.open()
+            self.wait()
+        except KeyboardInterrupt:
+            log.info("interrupted from the keyboard")
+        finally:
+            self.close()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- talk -------------------------------------------------------------------------------
+
+    def send_text(self, text: str) -> None:
+        """Say something in writing.  While the connection is away it waits for the next one.
+
+        Raises:
+            InvalidState: the client is not open.
+            OutboxFull: too much is waiting already.
+            Unsupported: the dialect takes no text.
+            ConfigError: ``text`` is no text, or empty.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError(f"send_text() takes a text that is not empty, not {text!r}")
+        self.send(SendText(text))
+
+    def send(self, command: Command) -> None:
+        """Say anything that the dialect accepts; see :mod:`voicews.commands`.
+
+        Raises:
+            InvalidState: the client is not open.
+            OutboxFull: too much is waiting already.
+            Unsupported: the dialect has no words for it.
+            ConfigError: it is no command.
+        """
+        if not isinstance(command, Command):
+            raise ConfigError(f"send() takes a Command such as SendText({command!r})")
+        supervisor = self._running(type(command).__name__)
+        if type(command) not in self._dialect.accepts:
+            names = ", ".join(sorted(kind.__name__ for kind in self._dialect.accepts))
+            raise Unsupported(
+                f"{type(self._dialect).__name__} cannot say {type(command).__name__}; it takes {names}"
+            )
+        try:
+            supervisor.outbox.put(command)
+        except ShutDown:
+            raise InvalidState(f"{type(command).__name__} came while the client was closing") from None
+        except queue.Full:
+            raise OutboxFull(
+                f"{supervisor.outbox.maxsize} messages wait for the connection already; "
+                f"this {type(command).__name__} was not taken"
+            ) from None
+
+    def start_talking(self) -> None:
+        """Push to talk, pressed: unmute, and tell the server if the dialect has a word for it."""
+        self.unmute()
+        self._say_if_accepted(StartTurn())
+
+    def stop_talking(self) -> None:
+        """Push to talk, released: tell the server that the turn is finished, and mute."""
+        self._say_if_accepted(EndTurn())
+        self.mute()
+
+    def mute(self) -> None:
+        """Send silence instead of the microphone's sound, from the next frame on."""
+        self._muted.set()
+
+    def unmute(self) -> None:
+        """Send the microphone's sound again."""
+        self._muted.clear()
+
+    @property
+    def muted(self) -> bool:
+        """True while silence is sent instead of the microphone's sound."""
+        return self._muted.is_set()
+
+    def interrupt(self) -> None:
+        """Silence the answer that is playing, and tell the server to stop if it can be told.
+
+        An :class:`~voicews.Interrupted` event tells how much of it was heard.
+
+        Raises:
+            InvalidState: the client is not open.
+        """
+        supervisor = self._running("interrupt()")
+        self._say_if_accepted(InterruptResponse())
+        supervisor.player.flush()
+
+    def _say_if_accepted(self, command: Command) -> None:
+        self._running(type(command).__name__)
+        if type(command) in self._dialect.accepts:
+            self.send(command)
+
+    # -- within -----------------------------------------------------------------------------
+
+    def _running(self, what: str) -> Supervisor:
+        supervisor = self._supervisor
+        if supervisor is None or self.state.ended:
+            hint = "call open() first" if self.state in (State.IDLE, State.CLOSED) else "it has failed"
+            raise InvalidState(f"{what} needs an open client; this one is {self.state.name}: {hint}")
+        return supervisor
+
+    def _refuse_in_callback(self, what: str) -> None:
+        supervisor = self._supervisor
+        if supervisor is not None and threading.current_thread() is supervisor.callbacks:
+            raise InvalidState(f"{what} in a callback would wait for itself; register a callback instead")
+
+    def _raise_what_went_wrong(self) -> None:
+        error = self._lifecycle.error
+        if error is not None:
+            raise error
+
+
+def _default_microphone() -> AudioSource:
+    if os.environ.get("VOICEWS_AUDIO") == "null":
+        return SilenceSource()
+    from voicews.audio.microphone import Microphone
+
+    return Microphone()
+
+
+def _default_speaker() -> AudioSink:
+    if os.environ.get("VOICEWS_AUDIO") == "null":
+        return NullSink()
+    from voicews.audio.speaker import Speaker
+
+    return Speaker()
+
+
+_open_clients: weakref.WeakSet[VoiceClient] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_forgotten() -> None:
+    """Give devices and sockets back at the interpreter's end."""
+    for client in list(_open_clients):
+        try:
+            client.close()
+        except ShutdownTimeout as error:
+            log.warning("at exit: %s", error)

@@ -1,0 +1,288 @@
+"""The callbacks thread: events to the user's functions, in order, where they can hurt nobody."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import queue
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from voicews.buffers import DropOldestQueue, ShutDown
+from voicews.deadline import Deadline
+from voicews.errors import ConfigError, InvalidState, SlowCallback
+from voicews.events import AudioReceived, CallbackError, Event, Token, Transcript
+from voicews.threads.worker import Worker
+
+__all__ = ["Callback", "Callbacks", "EventStream", "Handlers", "is_droppable"]
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Event)
+Callback = Callable[..., Any]
+
+
+def is_droppable(event: Event) -> bool:
+    """Events that a slow reader may miss: a later one says more, or the sound is played anyway."""
+    return isinstance(event, Token | AudioReceived) or (isinstance(event, Transcript) and not event.final)
+
+
+def _name_of(callback: Callback) -> str:
+    return getattr(callback, "__qualname__", None) or repr(callback)
+
+
+def _wants_event(callback: Callback) -> bool:
+    """Whether a callback is called with the event or, as ``led.blink`` wants it, with nothing.
+
+    Raises:
+        ConfigError: it is no callable, a coroutine function, or needs more than one argument.
+    """
+    if not callable(callback):
+        raise ConfigError(
+            f"a callback must be a function, not {callback!r} (was it called instead of passed?)"
+        )
+    called = getattr(callback, "__call__", callback)  # noqa: B004 - an object may be async in its __call__
+    for function in (callback, called):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigError(
+                f"the callback {_name_of(callback)} is an async function; voicews calls plain functions, "
+                "on a thread of their own"
+            )
+    try:
+        parameters = inspect.signature(callback).parameters.values()
+    except (TypeError, ValueError):  # some builtins keep theirs to themselves
+        return True
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in positional if p.default is p.empty]
+    missing = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if len(required) > 1 or missing:
+        names = ", ".join(p.name for p in [*required, *missing])
+        raise ConfigError(f"{_name_of(callback)} needs {names}; a callback may take the event, or nothing")
+    return bool(required) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+class _Handler:
+    __slots__ = ("callback", "kind", "once", "wants_event")
+
+    def __init__(self, kind: type[Event], callback: Callback, once: bool) -> None:
+        self.kind = kind
+        self.callback = callback
+        self.once = once
+        self.wants_event = _wants_event(callback)
+
+    def __call__(self, event: Event) -> None:
+        if self.wants_event:
+            self.callback(event)
+        else:
+            self.callback()
+
+
+class Handlers:
+    """The user's functions by the class of event they want, in the order of registration."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handlers: tuple[_Handler, ...] = ()
+
+    def add(self, kind: type[Event], callback: Callback, *, once: bool = False) -> None:
+        """Register a function.
+
+        Raises:
+            ConfigError: ``kind`` is no class of event, or the function cannot be called so.
+        """
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise ConfigError(f"events are registered by class, such as Transcript, not {kind!r}")
+        handler = _Handler(kind, callback, once)
+        with self._lock:
+            self._handlers = (*self._handlers, handler)
+
+    def remove(self, kind: type[Event], callback: Callback | None = None) -> None:
+        """Forget one function, or all that were registered for this very class."""
+        with self._lock:
+            self._handlers = tuple(
+                h for h in self._handlers if h.kind is not kind or callback not in (None, h.callback)
+            )
+
+    def wanted(self, event: Event) -> bool:
+        """True if somebody wants to hear it."""
+        return any(isinstance(event, handler.kind) for handler in self._handlers)
+
+    def matching(self, event: Event) -> Iterator[_Handler]:
+        """Those to call now.  One removed by an earlier callback is left out, one added is not yet in."""
+        for handler in self._handlers:
+            if isinstance(event, handler.kind) and self._claim(handler):
+                yield handler
+
+    def _claim(self, handler: _Handler) -> bool:
+        with self._lock:
+            if handler not in self._handlers:
+                return False
+            if handler.once:
+                self._handlers = tuple(h for h in self._handlers if h is not handler)
+            return True
+
+
+class EventStream(Generic[E]):
+    """Events to pull, from the moment it was made until the client has ended::
+
+        for line in voice.events(Transcript):
+            print(line.text)
+
+    Holds up to ``maxsize`` events that nobody has pulled yet; beyond that tokens, sound and
+    partial transcripts go first.  ``close()`` or leaving a ``with`` block ends it earlier.
+    """
+
+    def __init__(self, kind: type[E], maxsize: int) -> None:
+        self._kind = kind
+        self._queue: DropOldestQueue[E] = DropOldestQueue(maxsize, droppable=is_droppable)
+
+    def feed(self, event: Event) -> None:
+        """Take an event if it is of the right kind; any thread."""
+        if not isinstance(event, self._kind):
+            return
+        try:
+            self._queue.put(event)
+        except ShutDown:
+            log.debug("an event came after the end of its stream")
+        except queue.Full:
+            log.error("an event stream is not read: %s is lost", type(event).__name__)
+
+    def get(self, timeout: float | None = None) -> E:
+        """The next event.
+
+        Raises:
+            TimeoutError: none came within ``timeout`` seconds.
+            InvalidState: the client has ended, so none will come any more.
+        """
+        deadline = Deadline(timeout)
+        while True:
+            try:
+                return self._queue.get(timeout=deadline.remaining())
+            except ShutDown:
+                raise InvalidState("the client has ended; there are no more events") from None
+            except queue.Empty:
+                if deadline.passed:
+                    raise TimeoutError(f"no {self._kind.__name__} within {timeout} s") from None
+
+    def __iter__(self) -> Iterator[E]:
+        return self
+
+    def __next__(self) -> E:
+        try:
+            return self.get()
+        except InvalidState:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Take no more; what is held can still be pulled."""
+        self._queue.shutdown()
+
+    def __enter__(self) -> EventStream[E]:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Callbacks(Worker):
+    """Calls the handlers, one event after the other.
+
+    Args:
+        handlers: the functions.
+        maxsize: how many events may wait.
+        slow: seconds after which a callback is named in a :class:`SlowCallback` warning.
+        failed: called with the event and the exception of a callback that raised.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        *,
+        maxsize: int,
+        slow: float,
+        callback_failed: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__("callbacks")
+        self._handlers = handlers
+        self._slow = slow
+        self._callback_failed = callback_failed
+        self._events: DropOldestQueue[Event] = DropOldestQueue(maxsize, droppable=is_droppable)
+        self._order = threading.Lock()
+        self._streams: weakref.WeakSet[EventStream[Any]] = weakref.WeakSet()
+
+    # -- from other threads -----------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Put an event in line for callbacks and streams; any thread, never waits."""
+        with self._order:
+            for stream in list(self._streams):
+                stream.feed(event)
+            if is_droppable(event) and not self._handlers.wanted(event):
+                return
+            try:
+                self._events.put(event)
+            except ShutDown:
+                log.debug("%s came after the end", type(event).__name__)
+            except queue.Full:
+                log.error("the callbacks are too slow: %s is lost", type(event).__name__)
+
+    def stream(self, kind: type[E], maxsize: int) -> EventStream[E]:
+        """A stream of the events from now on."""
+        stream = EventStream(kind, maxsize)
+        with self._order:
+            if self._events.shut:
+                stream.close()
+            self._streams.add(stream)
+        return stream
+
+    def finish(self) -> None:
+        """End after the events that are in line; streams end with them."""
+        with self._order:
+            self._events.shutdown()
+            for stream in list(self._streams):
+                stream.close()
+
+    def stop(self) -> None:
+        """End as :meth:`finish` does: events are never thrown away."""
+        self.finish()
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Events thrown away, by cause."""
+        return dict(self._events.dropped)
+
+    # -- the callbacks thread -----------------------------------------------------------------
+
+    def work(self) -> None:
+        """Call until finished."""
+        while True:
+            try:
+                event = self._events.get()
+            except ShutDown:
+                return
+            except queue.Empty:
+                continue
+            for handler in self._handlers.matching(event):
+                self._call(handler, event)
+
+    def _call(self, handler: _Handler, event: Event) -> None:
+        name = _name_of(handler.callback)
+        began = time.monotonic()
+        try:
+            handler(event)
+        except BaseException as error:  # SystemExit too: it would end this thread without a word
+            log.exception("the callback %s raised on %s", name, type(event).__name__)
+            if not isinstance(event, CallbackError):
+                self.emit(CallbackError(name, event, error))
+            self._callback_failed(error)
+        took = time.monotonic() - began
+        if took > self._slow:
+            text = f"{name} took {took:.1f} s on {type(event).__name__}; later events had to wait"
+            try:
+                warnings.warn(SlowCallback(text), stacklevel=2)
+            except SlowCallback:
+                log.error("%s", text)

@@ -1,0 +1,210 @@
+"""One socket's life: its receiver, its sender, and the one error that ends it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voicews.buffers import DropOldestQueue
+from voicews.commands import Command
+from voicews.config import ClientConfig
+from voicews.deadline import Deadline
+from voicews.dialects.base import Dialect, Session
+from voicews.errors import ConnectFailed, ConnectionClosed, VoicewsError
+from voicews.events import Event
+from voicews.stats import Counters
+from voicews.threads.receiver import Listener, Receiver, ping_payload
+from voicews.threads.sender import Sender
+from voicews.threads.worker import Worker
+from voicews.transport import Transport
+
+__all__ = ["Connection", "Ended", "Failing", "Linked", "News", "Ready"]
+
+
+@dataclass(frozen=True)
+class News:
+    """What a connection tells the supervisor."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class Linked(News):
+    """The WebSocket is open."""
+
+
+@dataclass(frozen=True)
+class Ready(News):
+    """The session is accepted."""
+
+
+@dataclass(frozen=True)
+class Failing(News):
+    """The sender cannot go on; the receiver may yet read why."""
+
+
+@dataclass(frozen=True)
+class Ended(News):
+    """It is over and its socket released."""
+
+    error: BaseException | None
+    """None if we wanted it so."""
+
+
+class Connection(Listener):
+    """One attempt to talk to the server.  Ends once, with one error.
+
+    Args:
+        generation: its number, counted from 1.
+        session: made for it by the dialect.
+        tell: gets the news; called from the connection's threads.
+        hear: gets what the server says; called from the receiver thread.
+        sent: gets each command that has gone into the kernel; called from the sender thread.
+    """
+
+    def __init__(
+        self,
+        generation: int,
+        dialect: Dialect,
+        session: Session,
+        config: ClientConfig,
+        *,
+        outbox: DropOldestQueue[Command],
+        counters: Counters,
+        tell: Callable[[News], None],
+        hear: Callable[[Event, int], None],
+        sent: Callable[[Command], None],
+    ) -> None:
+        self.generation = generation
+        self.session = session
+        self._dialect = dialect
+        self._config = config
+        self._outbox = outbox
+        self._counters = counters
+        self._tell = tell
+        self._hear = hear
+        self._sent = sent
+        self._session_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+        self._sender: Sender | None = None
+        self._aborted = False
+        self._named: BaseException | None = None
+        self._sender_error: BaseException | None = None
+        self._receiver = Receiver(
+            self._dial, self._make_sender, session, self._session_lock, listener=self, counters=counters
+        )
+
+    # -- from the supervisor ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to dial."""
+        self._receiver.start()
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life."""
+        if self._sender is not None:
+            self._sender.ping(ping_payload())
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """End at once, without a word; ``error`` is then named as the cause."""
+        with self._lock:
+            self._named = self._named or error
+            self._aborted = True
+            transport = self._transport
+        if transport is not None:
+            transport.abort()
+
+    @property
+    def last_received(self) -> float:
+        """Monotonic time of the last byte from the server; 0.0 before the first."""
+        return self._transport.last_received if self._transport is not None else 0.0
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written, with WebSocket framing."""
+        return self._transport.bytes_sent if self._transport is not None else 0
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read, with WebSocket framing."""
+        return self._transport.bytes_received if self._transport is not None else 0
+
+    def ended_within(self, seconds: float | None) -> bool:
+        """Wait for both threads to end; True if they did."""
+        deadline = Deadline(seconds)
+        return all(thread.ended_within(deadline.remaining()) for thread in self._threads())
+
+    def _threads(self) -> list[Worker]:
+        return [thread for thread in (self._receiver, self._sender) if thread is not None]
+
+    def alive(self) -> list[threading.Thread]:
+        """Its threads that still run."""
+        return [thread for thread in self._threads() if thread.is_alive()]
+
+    # -- for the receiver, on its thread --------------------------------------------------------
+
+    def _dial(self) -> Transport:
+        try:
+            request = self._dialect.request()
+        except VoicewsError:
+            raise
+        except Exception as error:
+            raise ConnectFailed(
+                f"{type(self._dialect).__name__}.request() raised {type(error).__name__}"
+            ) from error
+        transport = Transport(
+            request,
+            generation=self.generation,
+            timeouts=self._config.timeouts,
+            limits=self._config.limits,
+            tls=self._config.tls,
+        )
+        with self._lock:
+            if self._aborted:
+                raise ConnectionClosed(1006, by_peer=False)
+            self._transport = transport
+        return transport
+
+    def _make_sender(self, transport: Transport) -> Sender:
+        self._sender = Sender(
+            transport,
+            self.session,
+            self._session_lock,
+            outbox=self._outbox,
+            max_audio_age=self._config.buffers.max_audio_age,
+            counters=self._counters,
+            sent=self._sent,
+            fail=self._sender_failed,
+        )
+        return self._sender
+
+    def linked(self) -> None:
+        self._tell(Linked(self.generation))
+
+    def ready(self) -> None:
+        self._tell(Ready(self.generation))
+
+    def heard(self, event: Event) -> None:
+        if not self._aborted:
+            self._hear(event, self.generation)
+
+    def ended(self, error: BaseException | None) -> None:
+        self._tell(Ended(self.generation, self._one_error(error)))
+
+    def _one_error(self, error: BaseException | None) -> BaseException | None:
+        """Whoever knows most: a named cause, the server's own word, what the sender met."""
+        with self._lock:
+            cause = self._named
+            if cause is None and isinstance(error, ConnectionClosed) and error.code == 1006:
+                cause = self._sender_error
+        cause = cause or error
+        return self._dialect.classify(cause) if isinstance(cause, VoicewsError) else cause
+
+    # -- for the sender, on its thread ----------------------------------------------------------
+
+    def _sender_failed(self, error: BaseException) -> None:
+        with self._lock:
+            self._sender_error = error
+        self._tell(Failing(self.generation))

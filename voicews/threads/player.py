@@ -1,0 +1,302 @@
+"""The player thread: it alone touches the loudspeaker, from open to close."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from voicews.audio.base import AudioSink
+from voicews.audio.silence import NullSink
+from voicews.buffers import DropOldestQueue, ShutDown
+from voicews.config import AudioFormat
+from voicews.errors import AudioError
+from voicews.events import (
+    AudioReceived,
+    DeviceLost,
+    DeviceRestored,
+    Event,
+    PlaybackFinished,
+    PlaybackStarted,
+)
+from voicews.threads.capture import REOPENING
+from voicews.threads.worker import Worker
+
+__all__ = ["SLICE", "Player", "Sound"]
+
+log = logging.getLogger(__name__)
+
+SLICE = 0.02
+"""Seconds of one item in the playback buffer."""
+_POLL = 0.005
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A slice of received sound, or (``pcm`` empty) a sign."""
+
+    generation: int
+    format: AudioFormat
+    pcm: bytes = field(repr=False)
+    begins_answer: bool = False
+
+
+class Player(Worker):
+    """Plays the playback buffer, and knows what was really heard.
+
+    Args:
+        sink: the loudspeaker.
+        format: what the server is expected to send; another one reopens the loudspeaker.
+        seconds: how much received sound may wait.
+        emit: tells the user's callbacks.
+        opened: called once the loudspeaker (or its fallback) is open.
+        fault: called with the error if it cannot be opened.
+        interrupted: called with the milliseconds heard after a :meth:`flush`.
+        ended: called when the thread ends.
+        fallback: taken in place of a loudspeaker that cannot be opened at first.
+    """
+
+    def __init__(
+        self,
+        sink: AudioSink,
+        *,
+        format: AudioFormat,
+        seconds: float,
+        emit: Callable[[Event], None],
+        opened: Callable[[AudioError | None], None],
+        fault: Callable[[BaseException], None],
+        interrupted: Callable[[int], None],
+        ended: Callable[[], None],
+        fallback: AudioSink | None = None,
+    ) -> None:
+        super().__init__("player")
+        self._sink = sink
+        self._format = format
+        self._playback: DropOldestQueue[Sound] = DropOldestQueue(
+            max(1, round(seconds / SLICE)), droppable=lambda sound: bool(sound.pcm)
+        )
+        self._emit = emit
+        self._opened = opened
+        self._fault = fault
+        self._interrupted = interrupted
+        self._ended = ended
+        self._fallback = fallback
+        self._poked = threading.Event()
+        self._flush_wanted = threading.Event()
+        self._generation = 0
+        # Below: used by the player thread only.
+        self._out: AudioSink = sink
+        self._playing = False
+        self._started_at = 0.0
+        self._answer_at = 0.0
+        self._answers_are_marked = False
+        self._again_at: float | None = None
+        self._attempt = 0
+
+    # -- from other threads -----------------------------------------------------------------
+
+    def feed(self, sound: AudioReceived, generation: int) -> None:
+        """Take received sound; the receiver thread calls it.
+
+        What an earlier connection had left to say gives way to the new one.
+        """
+        self._enter(generation)
+        step = sound.format.bytes(SLICE)
+        for start in range(0, len(sound.pcm), step):
+            self._put(Sound(generation, sound.format, sound.pcm[start : start + step]))
+
+    def begin_answer(self, generation: int) -> None:
+        """What follows belongs to a new answer; the receiver thread calls it."""
+        self._enter(generation)
+        self._put(Sound(generation, self._format, b"", begins_answer=True))
+
+    def flush(self) -> None:
+        """Be silent at once; any thread.  ``interrupted`` is called when it is."""
+        self._playback.clear()
+        self._flush_wanted.set()
+        self._poke()
+
+    def finish(self, *, play_out: bool) -> None:
+        """End after (``play_out``) or before what is left to play; any thread."""
+        if not play_out:
+            self._ending.set()
+        self._playback.shutdown(immediate=not play_out)
+        self._poked.set()
+
+    def stop(self) -> None:
+        """End now."""
+        self.finish(play_out=False)
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of sound in the playback buffer."""
+        return self._playback.qsize() * SLICE
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Slices thrown away, by cause."""
+        return dict(self._playback.dropped)
+
+    @property
+    def underruns(self) -> int:
+        """Times that the loudspeaker ran dry in the middle of an answer."""
+        return self._sink.underruns
+
+    def _enter(self, generation: int) -> None:
+        if generation > self._generation:
+            self._generation = generation
+            self._playback.drop_if(lambda sound: sound.generation < generation, "superseded")
+
+    def _put(self, sound: Sound) -> None:
+        try:
+            self._playback.put(sound)
+        except ShutDown:
+            log.debug("sound came after the end")
+        except queue.Full:
+            log.warning("the playback buffer is full of answers without sound")
+
+    def _poke(self) -> None:
+        """Wake the thread from either of its two waits."""
+        self._poked.set()
+        self._playback.interrupt()
+
+    # -- the player thread ------------------------------------------------------------------
+
+    def failed(self, error: BaseException) -> None:
+        """A sink that raises what it should not ends the run with that error."""
+        log.error("the player thread failed", exc_info=error)
+        self._fault(error)
+
+    def work(self) -> None:
+        """Open, play until asked to end, close."""
+        try:
+            self._open_first()
+        except AudioError as error:
+            self._fault(error)
+            return
+        try:
+            while not self._ending.is_set():
+                try:
+                    self._step()
+                except AudioError as error:
+                    self._lose(error)
+        except ShutDown:
+            log.debug("the playback buffer is shut and played")
+        finally:
+            self._out.close()
+            self._ended()
+
+    def _step(self) -> None:
+        if self._flush_wanted.is_set():
+            self._flush()
+        if self._again_at is not None and time.monotonic() >= self._again_at:
+            self._reopen()
+        pending = self._out.pending()
+        if pending >= self._out.lead:
+            self._pause(min(_POLL, pending - self._out.lead + 0.001))
+            return
+        sound = self._next(busy=pending > 0)
+        if sound is None:
+            return
+        if sound.begins_answer:
+            self._answers_are_marked = True
+            self._answer_at = self._out.position + pending
+        if not sound.pcm:
+            return
+        if sound.format != self._format:
+            self._change_format(sound.format)
+        if not self._playing:
+            self._playing = True
+            self._started_at = self._out.position
+            if not self._answers_are_marked:
+                self._answer_at = self._started_at
+            self._emit(PlaybackStarted())
+        self._out.write(sound.pcm)
+
+    def _next(self, *, busy: bool) -> Sound | None:
+        """The next slice; None if there is none while the device is busy, or after a wake-up call."""
+        try:
+            return self._playback.get(block=not busy and not self._playing, timeout=self._patience())
+        except queue.Empty:
+            if busy:
+                self._pause()
+            elif self._playing:
+                self._playing = False
+                self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
+            return None
+        except ShutDown:
+            if not busy:
+                if self._playing:
+                    self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
+                raise
+            self._pause()
+            return None
+
+    def _pause(self, seconds: float = _POLL) -> None:
+        """Give the device time, unless somebody wants something."""
+        self._poked.wait(seconds)
+        self._poked.clear()
+
+    def _patience(self) -> float | None:
+        return None if self._again_at is None else max(0.0, self._again_at - time.monotonic())
+
+    def _flush(self) -> None:
+        self._flush_wanted.clear()
+        self._playing = False
+        self._out.flush()
+        self._interrupted(self._milliseconds_since(self._answer_at))
+
+    def _milliseconds_since(self, position: float) -> int:
+        return max(0, round((self._out.position - position) * 1000))
+
+    def _change_format(self, format: AudioFormat) -> None:
+        """Another rate: let the old sound end first, as far as nobody interrupts."""
+        while self._out.pending() > 0 and not self._ending.is_set() and not self._flush_wanted.is_set():
+            self._pause()
+        heard = self._out.position
+        self._out.close()
+        self._out.open(format)
+        self._format = format
+        self._started_at -= heard
+        self._answer_at -= heard
+
+    # -- the device ---------------------------------------------------------------------------
+
+    def _open_first(self) -> None:
+        try:
+            self._out.open(self._format)
+        except AudioError as error:
+            if self._fallback is None:
+                raise
+            self._sink = self._out = self._fallback
+            self._out.open(self._format)
+            self._opened(error)
+        else:
+            self._opened(None)
+
+    def _lose(self, error: AudioError) -> None:
+        """Let time pass as if the sound were played, until the device can be opened again."""
+        log.warning("loudspeaker lost, playing to nobody: %s", error)
+        self._out.close()
+        self._out = NullSink()
+        self._out.open(self._format)
+        self._started_at = self._answer_at = 0.0
+        self._attempt = 0
+        self._again_at = time.monotonic() + REOPENING.delay(0)
+        self._emit(DeviceLost("speaker", error))
+
+    def _reopen(self) -> None:
+        try:
+            self._sink.open(self._format)
+        except AudioError as error:
+            log.debug("the loudspeaker is still away: %s", error)
+            self._attempt += 1
+            self._again_at = time.monotonic() + REOPENING.delay(self._attempt)
+            return
+        self._out.close()
+        self._out, self._again_at = self._sink, None
+        self._started_at = self._answer_at = 0.0
+        self._emit(DeviceRestored("speaker"))

@@ -1,0 +1,48 @@
+"""What all threads have in common: a name, a way to be asked to end, a kept exception."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+
+__all__ = ["Worker"]
+
+
+class Worker(threading.Thread, ABC):
+    """A named daemon thread that ends on request and keeps the exception that ended it.
+
+    Attributes:
+        error: what :meth:`work` raised, or None.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=f"voicews-{name}", daemon=True)
+        self.error: BaseException | None = None
+        self._ending = threading.Event()
+
+    @abstractmethod
+    def work(self) -> None:
+        """The thread's job; returns soon after :meth:`stop` was called."""
+
+    def stop(self) -> None:
+        """Ask the thread to end; any thread may, and more than once."""
+        self._ending.set()
+
+    def run(self) -> None:
+        """Do the job.  What it raises is kept, and told to :meth:`failed`."""
+        try:
+            self.work()
+        except BaseException as error:  # noqa: BLE001 - it is kept and told
+            self.error = error
+            self.failed(error)
+
+    def failed(self, error: BaseException) -> None:
+        """The job raised what it should have handled; runs on this thread."""
+        raise error
+
+    def ended_within(self, seconds: float | None) -> bool:
+        """Wait for the end; True if it came.  A thread never started counts as ended."""
+        if self.ident is None:
+            return True
+        self.join(seconds)
+        return not self.is_alive()
