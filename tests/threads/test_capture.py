@@ -1,0 +1,142 @@
+"""The capture thread with a microphone in the test's hand."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.fakes import HandMicrophone
+from tests.peer import PATIENCE
+from voicews.audio.base import AudioSource
+from voicews.audio.silence import SilenceSource
+from voicews.buffers import DropOldestQueue
+from voicews.commands import Command, SendAudio
+from voicews.config import AudioFormat
+from voicews.errors import AudioError, DeviceLostError, DeviceNotFound
+from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
+from voicews.stats import Counters
+from voicews.threads.capture import Capture
+
+Start = Callable[..., "Rig"]
+
+
+class Rig:
+    def __init__(self, source: AudioSource, fallback: AudioSource | None = None) -> None:
+        self.outbox: DropOldestQueue[Command] = DropOldestQueue(1000)
+        self.muted = threading.Event()
+        self.events: queue.Queue[Event] = queue.Queue()
+        self.opened: queue.Queue[AudioError | None] = queue.Queue()
+        self.faults: queue.Queue[BaseException] = queue.Queue()
+        self.counters = Counters()
+        self.capture = Capture(
+            source,
+            format=AudioFormat(16000),
+            frame=0.02,
+            outbox=self.outbox,
+            counters=self.counters,
+            is_muted=self.muted.is_set,
+            emit=self.events.put,
+            opened=self.opened.put,
+            fault=self.faults.put,
+            fallback=fallback,
+        )
+        self.capture.start()
+
+    def frame(self) -> bytes:
+        command = self.outbox.get(timeout=PATIENCE)
+        assert isinstance(command, SendAudio)
+        return command.pcm
+
+    def event(self) -> Event:
+        return self.events.get(timeout=PATIENCE)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    rigs: list[Rig] = []
+
+    def make(source: AudioSource, fallback: AudioSource | None = None) -> Rig:
+        rigs.append(Rig(source, fallback))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.capture.stop()
+        assert rig.capture.ended_within(PATIENCE)
+
+
+def test_frames_come_in_order_and_are_counted(start: Start) -> None:
+    frames = [bytes([n]) * 640 for n in range(20)]
+    rig = start(HandMicrophone(list(frames)))
+    assert rig.opened.get(timeout=PATIENCE) is None
+    assert [rig.frame() for _ in frames] == frames
+    assert rig.counters.count("frames_captured") >= 20
+
+
+def test_muted_frames_are_silence_of_the_same_length(start: Start) -> None:
+    microphone = HandMicrophone()
+    rig = start(microphone)
+    rig.muted.set()
+    microphone.frames.extend([b"\x07" * 640] * 3)
+    assert {rig.frame() for _ in range(5)} == {bytes(640)}
+
+
+def test_the_end_of_the_source_is_told_once_and_silence_follows(start: Start) -> None:
+    rig = start(HandMicrophone([b"\x07" * 640], endless=False))
+    assert rig.frame() == b"\x07" * 640
+    assert rig.event() == CaptureFinished()
+    assert [rig.frame() for _ in range(3)] == [bytes(640)] * 3
+
+
+def test_a_microphone_that_cannot_be_opened_is_a_fault(start: Start) -> None:
+    microphone = HandMicrophone()
+    microphone.broken = DeviceNotFound("none")
+    rig = start(microphone)
+    assert rig.faults.get(timeout=PATIENCE) is microphone.broken
+    assert rig.capture.ended_within(PATIENCE)
+
+
+def test_unless_there_is_a_fallback(start: Start) -> None:
+    microphone = HandMicrophone()
+    microphone.broken = DeviceNotFound("none")
+    rig = start(microphone, SilenceSource())
+    assert rig.opened.get(timeout=PATIENCE) is microphone.broken
+    assert rig.frame() == bytes(640)
+
+
+def test_a_lost_microphone_is_silence_until_it_is_back(start: Start) -> None:
+    microphone = HandMicrophone([b"\x07" * 640])
+    rig = start(microphone)
+    assert rig.frame() == b"\x07" * 640
+    broken = microphone.broken = DeviceLostError("unplugged")
+    lost = rig.event()
+    assert isinstance(lost, DeviceLost)
+    assert (lost.device, lost.error) == ("microphone", broken)
+    assert {rig.frame() for _ in range(10)} == {bytes(640)}
+    microphone.broken = None
+    assert rig.event() == DeviceRestored("microphone")
+    microphone.frames.append(b"\x08" * 640)
+    while rig.frame() != b"\x08" * 640:
+        assert rig.capture.is_alive()
+
+
+def test_a_source_with_a_bug_is_a_fault(start: Start) -> None:
+    class Buggy(SilenceSource):
+        def read(self) -> bytes | None:
+            raise ZeroDivisionError
+
+    rig = start(Buggy())
+    assert isinstance(rig.faults.get(timeout=PATIENCE), ZeroDivisionError)
+
+
+def test_a_shut_outbox_ends_the_thread_and_the_device_is_closed(start: Start) -> None:
+    microphone = HandMicrophone()
+    rig = start(microphone)
+    rig.frame()
+    rig.outbox.shutdown()
+    assert rig.capture.ended_within(PATIENCE)
+    assert microphone.closed == 1
+    assert rig.faults.empty()

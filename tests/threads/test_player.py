@@ -1,0 +1,214 @@
+"""The player thread with a loudspeaker that remembers."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.fakes import EarSpeaker
+from tests.peer import PATIENCE
+from voicews.audio.base import AudioSink
+from voicews.audio.silence import NullSink
+from voicews.config import AudioFormat
+from voicews.errors import AudioError, DeviceLostError, DeviceNotFound
+from voicews.events import (
+    AudioReceived,
+    DeviceLost,
+    DeviceRestored,
+    Event,
+    PlaybackFinished,
+    PlaybackStarted,
+)
+from voicews.threads.player import Player
+
+FORMAT = AudioFormat(16000)
+Start = Callable[..., "Rig"]
+
+
+class Rig:
+    def __init__(self, sink: AudioSink, fallback: AudioSink | None = None, seconds: float = 120.0) -> None:
+        self.events: queue.Queue[Event] = queue.Queue()
+        self.opened: queue.Queue[AudioError | None] = queue.Queue()
+        self.faults: queue.Queue[BaseException] = queue.Queue()
+        self.heard: queue.Queue[int] = queue.Queue()
+        self.ended: queue.Queue[bool] = queue.Queue()
+        self.player = Player(
+            sink,
+            format=FORMAT,
+            seconds=seconds,
+            emit=self.events.put,
+            opened=self.opened.put,
+            fault=self.faults.put,
+            interrupted=self.heard.put,
+            ended=lambda: self.ended.put(True),
+            fallback=fallback,
+        )
+        self.player.start()
+
+    def feed(self, pcm: bytes, generation: int = 1, format: AudioFormat = FORMAT) -> None:
+        self.player.feed(AudioReceived(pcm, format), generation)
+
+    def event(self) -> Event:
+        return self.events.get(timeout=PATIENCE)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    rigs: list[Rig] = []
+
+    def make(*args: object, **options: object) -> Rig:
+        rigs.append(Rig(*args, **options))  # type: ignore[arg-type]
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.player.stop()
+        assert rig.player.ended_within(PATIENCE)
+
+
+def seconds_of(pattern: bytes, seconds: float) -> bytes:
+    return pattern * (FORMAT.bytes(seconds) // len(pattern))
+
+
+@pytest.mark.parametrize("size", [2, 100, 640, 642, 5000, 64000])
+def test_sound_of_any_chunk_size_is_played_whole_and_in_order(start: Start, size: int) -> None:
+    speaker = EarSpeaker(speed=100)
+    rig = start(speaker)
+    sound = bytes(n % 251 for n in range(64000))
+    for at in range(0, len(sound), size):
+        rig.feed(sound[at : at + size])
+        if size == 2 and at > 2000:
+            sound = sound[: at + size]
+            break
+    assert speaker.wait_for(len(sound)) == sound
+
+
+def test_the_start_and_the_end_of_playing_are_told(start: Start) -> None:
+    rig = start(EarSpeaker(speed=20))
+    rig.feed(bytes(32000))
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(1000)
+    rig.feed(bytes(16000))
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(500)
+
+
+def test_no_more_than_the_lead_is_written_ahead(start: Start) -> None:
+    speaker = EarSpeaker(speed=0.001)
+    rig = start(speaker)
+    rig.feed(bytes(FORMAT.bytes(10)))
+    speaker.wait_for(FORMAT.bytes(0.2))
+    rig.feed(bytes(FORMAT.bytes(1)))
+    assert len(speaker.written) <= FORMAT.bytes(0.24)
+
+
+def test_a_flush_silences_and_tells_what_was_heard_of_the_answer(start: Start) -> None:
+    speaker = EarSpeaker(speed=20)
+    rig = start(speaker)
+    rig.player.begin_answer(1)
+    rig.feed(bytes(32000))
+    rig.event(), rig.event()
+    speaker.speed = 1.0
+    rig.player.begin_answer(1)
+    rig.feed(seconds_of(b"\x05\x05", 60))
+    assert rig.event() == PlaybackStarted()
+    speaker.wait_for(32000 + 6400)
+    rig.player.flush()
+    heard = rig.heard.get(timeout=PATIENCE)
+    assert 0 <= heard <= 5000
+    assert speaker.flushes == 1
+    assert rig.player.waiting == 0
+    rig.feed(b"\x09\x09" * 320)
+    while bytes(speaker.written)[-640:] != b"\x09\x09" * 320:
+        assert rig.player.is_alive()
+        speaker.wait_for(len(speaker.written))
+
+
+def test_a_flush_of_silence_still_answers(start: Start) -> None:
+    rig = start(EarSpeaker())
+    rig.player.flush()
+    assert rig.heard.get(timeout=PATIENCE) == 0
+
+
+def test_another_format_reopens_the_speaker_after_the_old_sound(start: Start) -> None:
+    speaker = EarSpeaker(speed=20)
+    rig = start(speaker)
+    rig.feed(b"\x01\x01" * 1600)
+    rig.feed(b"\x02\x02" * 2400, format=AudioFormat(24000))
+    assert speaker.wait_for(3200 + 4800) == b"\x01\x01" * 1600 + b"\x02\x02" * 2400
+    assert [opened.rate for opened in speaker.opened] == [16000, 24000]
+
+
+def test_a_new_generation_pushes_out_what_the_old_one_left(start: Start) -> None:
+    speaker = EarSpeaker(speed=0.01)
+    rig = start(speaker)
+    rig.feed(b"\x01\x01" * 160000, generation=1)
+    speaker.wait_for(6400)
+    rig.feed(b"\x02\x02" * 3200, generation=2)
+    speaker.speed = 100
+    written = speaker.wait_for(6400 + 6400)
+    assert written.count(b"\x02\x02" * 3200) == 1
+    assert len(written) < 16000
+
+
+def test_the_oldest_sound_goes_when_the_buffer_is_full(start: Start) -> None:
+    speaker = EarSpeaker(speed=0.001)
+    rig = start(speaker, seconds=0.1)
+    rig.feed(bytes(FORMAT.bytes(2)))
+    assert rig.player.dropped["overflow"] > 50
+    assert rig.player.waiting <= 0.1
+
+
+def test_finishing_may_play_out_or_hush(start: Start) -> None:
+    speaker = EarSpeaker(speed=20)
+    rig = start(speaker)
+    rig.feed(bytes(64000))
+    rig.player.finish(play_out=True)
+    assert rig.ended.get(timeout=PATIENCE)
+    assert speaker.position == pytest.approx(2.0)
+    slow = EarSpeaker()
+    rig = start(slow)
+    rig.feed(bytes(FORMAT.bytes(60)))
+    slow.wait_for(640)
+    rig.player.finish(play_out=False)
+    assert rig.ended.get(timeout=PATIENCE)
+    assert slow.closed == 1
+    assert slow.position < 30
+
+
+def test_a_speaker_that_cannot_be_opened_is_a_fault(start: Start) -> None:
+    speaker = EarSpeaker()
+    speaker.broken = DeviceNotFound("none")
+    assert start(speaker).faults.get(timeout=PATIENCE) is speaker.broken
+
+
+def test_unless_there_is_a_fallback(start: Start) -> None:
+    speaker = EarSpeaker()
+    speaker.broken = DeviceNotFound("none")
+    assert start(speaker, NullSink()).opened.get(timeout=PATIENCE) is speaker.broken
+
+
+def test_a_lost_speaker_is_opened_again(start: Start) -> None:
+    speaker = EarSpeaker(speed=20)
+    rig = start(speaker)
+    speaker.broken = DeviceLostError("unplugged")
+    rig.feed(bytes(6400))
+    told = [rig.event()]
+    while not isinstance(told[-1], DeviceLost):
+        told.append(rig.event())
+    speaker.broken = None
+    while not isinstance(told[-1], DeviceRestored):
+        told.append(rig.event())
+    before = len(speaker.written)
+    rig.feed(b"\x09\x09" * 320)
+    assert speaker.wait_for(before + 640)[-640:] == b"\x09\x09" * 320
+
+
+def test_a_sink_with_a_bug_is_a_fault(start: Start) -> None:
+    class Buggy(EarSpeaker):
+        def pending(self) -> float:
+            raise ZeroDivisionError
+
+    assert isinstance(start(Buggy()).faults.get(timeout=PATIENCE), ZeroDivisionError)
