@@ -1,0 +1,42 @@
+"""Push to talk on a Raspberry Pi: a button on GPIO 17, an LED on GPIO 27.
+
+Hold the button while you speak. The LED blinks while the answer comes. Made to run unattended: a lost
+connection is dialled again for as long as it takes.
+"""
+
+from gpiozero import LED, Button
+
+from voicews import (
+    Backoff,
+    ClientConfig,
+    PlaybackFinished,
+    Reconnecting,
+    ResponseStarted,
+    Transcript,
+    VoiceClient,
+)
+
+button, led = Button(17), LED(27)
+voice = VoiceClient(
+    "ws://localhost:8765",
+    config=ClientConfig(push_to_talk=True, backoff=Backoff(max_attempts=None)),
+)
+
+
+@voice.on(Transcript)
+def show(line):
+    print(f"{line.role}: {line.text}")
+
+
+@voice.on(Reconnecting)
+def tell(lost):
+    print(f"link lost ({lost.error}); attempt {lost.attempt} in {lost.delay:.1f} s")
+
+
+voice.on(ResponseStarted, led.blink)  # a callable that takes nothing is called with nothing
+voice.on(PlaybackFinished, led.off)
+button.when_pressed, button.when_released = voice.start_talking, voice.stop_talking
+
+with voice:
+    voice.send_text("Greet the visitor.")
+    voice.wait()

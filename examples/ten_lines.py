@@ -1,0 +1,10 @@
+"""Talk with a voice server: the default microphone goes up, the answer comes out of the loudspeaker.
+
+Start a server first, `voicews serve` say, then run this. Ctrl+C ends it.
+"""
+
+from voicews import Transcript, VoiceClient
+
+voice = VoiceClient("ws://localhost:8765")  # the plain dialect; default microphone and loudspeaker
+voice.on(Transcript, print)  # a transcript prints as its text
+voice.run()  # until Ctrl+C; raises what went wrong

@@ -1,0 +1,87 @@
+"""Programs in processes of their own, and a voice server for them to talk with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+ROOT = Path(__file__).parents[2]
+PORT = 8765
+"""The one that the examples are written for."""
+
+
+class VoiceServer:
+    """Answers each text with words and a tenth of a second of sound, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.heard = threading.Event()
+        self.close_codes: queue.Queue[int | None] = queue.Queue()
+        self._talks: list[threading.Thread] = []
+        self._server: Server = serve(self._talk, "localhost", PORT)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="test server")
+        self._thread.start()
+
+    def _talk(self, client: ServerConnection) -> None:
+        self._talks.append(threading.current_thread())
+        client.send(json.dumps({"type": "transcript", "role": "user", "text": "hello out there"}))
+        with contextlib.suppress(ConnectionClosed):
+            for message in client:
+                if isinstance(message, bytes):
+                    self.heard.set()
+                    continue
+                said = json.loads(message)
+                self.said.put(said)
+                if said["type"] == "text":
+                    self._answer(client)
+        self.close_codes.put(client.protocol.close_rcvd.code if client.protocol.close_rcvd else None)
+
+    @staticmethod
+    def _answer(client: ServerConnection) -> None:
+        client.send(json.dumps({"type": "response_started"}))
+        for piece in ("It is ", "noon."):
+            client.send(json.dumps({"type": "token", "text": piece}))
+        client.send(bytes(3200))
+        client.send(json.dumps({"type": "response_done"}))
+
+    def wait_for(self, kind: str) -> dict[str, Any]:
+        while True:
+            said = self.said.get(timeout=20)
+            if said["type"] == kind:
+                return said
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        for talk in self._talks:
+            talk.join()
+
+
+@contextlib.contextmanager
+def running(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A Python program without sound devices, which Ctrl+C can end even where CI ignores it."""
+    environment = {**os.environ, "VOICEWS_AUDIO": "null", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-X", "dev", "-W", "error", *command],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
