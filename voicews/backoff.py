@@ -21,6 +21,11 @@ from voicews.errors import (
 __all__ = ["Backoff", "RetryPolicy", "Verdict", "judge"]
 
 
+def _is_number(value: float, least: float) -> bool:
+    """A finite number and not below ``least``; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
+
+
 @dataclass(frozen=True)
 class Backoff:
     """Capped exponential backoff: the n-th delay is ``min(initial * factor**n, cap)``.
@@ -44,18 +49,18 @@ class Backoff:
     """A link must have lived this many seconds before earlier failures are forgotten."""
 
     def __post_init__(self) -> None:
-        def check(name: str, ok: bool, allowed: str) -> None:
-            if not ok:
-                raise ConfigError(f"Backoff.{name} is {getattr(self, name)!r}; it must be {allowed}")
+        self._check("initial", _is_number(self.initial, 0), "0 or more seconds")
+        self._check("factor", _is_number(self.factor, 1), "1 or more")
+        self._check("cap", _is_number(self.cap, self.initial), "a number of seconds, `initial` at least")
+        self._check("jitter", _is_number(self.jitter, 0) and self.jitter <= 1, "from 0 to 1")
+        attempts = self.max_attempts
+        whole = isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0
+        self._check("max_attempts", attempts is None or whole, "a whole number, 0 or more, or None")
+        self._check("stable_after", _is_number(self.stable_after, 0), "0 or more seconds")
 
-        check("initial", math.isfinite(self.initial) and self.initial >= 0, "0 or more seconds")
-        check("factor", math.isfinite(self.factor) and self.factor >= 1, "1 or more")
-        check("cap", math.isfinite(self.cap) and self.cap >= self.initial, "at least `initial`")
-        check("jitter", 0 <= self.jitter <= 1, "between 0 and 1")
-        check("max_attempts", self.max_attempts is None or self.max_attempts >= 0, "0 or more, or None")
-        check(
-            "stable_after", math.isfinite(self.stable_after) and self.stable_after >= 0, "0 or more seconds"
-        )
+    def _check(self, name: str, ok: bool, allowed: str) -> None:
+        if not ok:
+            raise ConfigError(f"Backoff.{name} is {getattr(self, name)!r}; it must be {allowed}")
 
     def delay(self, attempt: int, *, chance: Callable[[], float] = random.random) -> float:
         """Seconds to wait before retry number ``attempt``, counted from 0.
@@ -63,9 +68,9 @@ class Backoff:
         ``chance`` gives a number in [0, 1) and is only asked where there is jitter.
         """
         try:
-            delay = min(self.initial * self.factor**attempt, self.cap)
+            delay = min(self.initial * float(self.factor) ** attempt, self.cap)
         except OverflowError:
-            delay = self.cap
+            delay = self.cap if self.initial else 0.0
         return delay * (1 - self.jitter * chance()) if self.jitter else delay
 
     def delays(self) -> Iterator[float]:
@@ -130,8 +135,11 @@ class RetryPolicy:
 
         ClientConfig(retry=RetryPolicy(never_give_up))
 
-    The function runs on the supervisor thread, so it has to be quick; if it raises, the
-    default judges.
+    The function runs on the supervisor thread, so it has to be quick; if it raises, or
+    returns no :class:`Verdict`, the default judges.
+
+    Raises:
+        ConfigError: a field is wrong.
     """
 
     judge: Callable[[BaseException], Verdict] = judge
@@ -139,7 +147,15 @@ class RetryPolicy:
     max_retry_after: float = 300.0
     """The longest ``Retry-After`` (seconds) that is obeyed; a longer one is cut to this."""
 
+    def __post_init__(self) -> None:
+        if not callable(self.judge):
+            raise ConfigError(f"RetryPolicy.judge is {self.judge!r}; it must be a function of an error")
+        if not _is_number(self.max_retry_after, 0):
+            raise ConfigError(
+                f"RetryPolicy.max_retry_after is {self.max_retry_after!r}; it must be 0 or more seconds"
+            )
+
     def retry_after(self, error: BaseException) -> float:
         """The least delay that the server asked for, in seconds; 0 if it did not."""
         asked = error.retry_after if isinstance(error, HandshakeRejected) else None
-        return min(max(asked or 0.0, 0.0), self.max_retry_after)
+        return min(asked, self.max_retry_after) if asked is not None and asked > 0 else 0.0

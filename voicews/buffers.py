@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from voicews.deadline import Deadline
 from voicews.errors import ConfigError
@@ -35,18 +35,20 @@ class DropOldestQueue(queue.Queue[T]):
             lock, so it has to be quick and must not touch the queue.
 
     Raises:
-        ConfigError: ``maxsize`` is below 1.
+        ConfigError: ``maxsize`` is no whole number of at least 1.
     """
 
     queue: deque[T]
 
     def __init__(self, maxsize: int, *, droppable: Callable[[T], bool] | None = None) -> None:
-        if maxsize < 1:
-            raise ConfigError(f"DropOldestQueue's maxsize is {maxsize!r}; it must be at least 1")
+        if not isinstance(maxsize, int) or isinstance(maxsize, bool) or maxsize < 1:
+            raise ConfigError(
+                f"DropOldestQueue's maxsize is {maxsize!r}; it must be a whole number of at least 1"
+            )
         super().__init__(maxsize)
         self._droppable = droppable
         self._dropped: Counter[str] = Counter()
-        self._shut = False
+        self.is_shutdown = False  # the name that queue.Queue gives it since Python 3.13
         self._interrupted = False
 
     # -- producers ------------------------------------------------------------------------
@@ -63,7 +65,7 @@ class DropOldestQueue(queue.Queue[T]):
             ShutDown: the queue is shut down.
         """
         with self.mutex:
-            if self._shut:
+            if self.is_shutdown:
                 raise ShutDown
             if len(self.queue) >= self.maxsize and not self._make_room(item):
                 return
@@ -110,13 +112,13 @@ class DropOldestQueue(queue.Queue[T]):
                 self._wait_for_item(timeout)
             if self.queue:
                 return self.queue.popleft()
-            if self._shut:
+            if self.is_shutdown:
                 raise ShutDown
             raise queue.Empty
 
     def _wait_for_item(self, timeout: float | None) -> None:
         deadline = Deadline(timeout)
-        while not (self.queue or self._shut or self._interrupted or deadline.passed):
+        while not (self.queue or self.is_shutdown or self._interrupted or deadline.passed):
             self.not_empty.wait(deadline.remaining())
         self._interrupted = False
 
@@ -129,10 +131,10 @@ class DropOldestQueue(queue.Queue[T]):
 
         Unlike an urgent put it is also taken by a queue that is shut down or full, so that
         nothing is lost; the queue can so hold one item more than ``maxsize`` per consumer.
+        It undoes the get, so no :meth:`task_done` belongs to that one.
         """
         with self.mutex:
             self.queue.appendleft(item)
-            self.unfinished_tasks += 1
             self.not_empty.notify()
 
     # -- anybody --------------------------------------------------------------------------
@@ -144,19 +146,17 @@ class DropOldestQueue(queue.Queue[T]):
     def drop_if(self, unwanted: Callable[[T], bool], cause: str) -> int:
         """Drop the items for which ``unwanted`` is true, counted under ``cause``; returns how many."""
         with self.mutex:
-            kept = [item for item in self.queue if not unwanted(item)]
+            kept = deque(item for item in self.queue if not unwanted(item))
             count = len(self.queue) - len(kept)
-            self.queue.clear()
-            self.queue.extend(kept)
+            self.queue = kept  # in one step: a Ctrl+C between two would lose what is kept
             self._forget(count, cause)
             return count
 
     def drain(self) -> list[T]:
-        """Take all items at once, without waiting."""
+        """Take all items at once, each as by :meth:`get`, without waiting."""
         with self.mutex:
-            items = list(self.queue)
-            self.queue.clear()
-            return items
+            items, self.queue = self.queue, deque()
+            return list(items)
 
     def count_drop(self, cause: str, count: int = 1) -> None:
         """Count items that the consumer itself threw away."""
@@ -181,7 +181,7 @@ class DropOldestQueue(queue.Queue[T]):
     @property
     def shut(self) -> bool:
         """True once :meth:`shutdown` was called."""
-        return self._shut
+        return self.is_shutdown
 
     def interrupt(self) -> None:
         """Make the get that waits, or else the next one that would, raise :class:`queue.Empty`.
@@ -200,7 +200,7 @@ class DropOldestQueue(queue.Queue[T]):
             immediate: also throw away what is in it, without counting it as dropped.
         """
         with self.mutex:
-            self._shut = True
+            self.is_shutdown = True
             if immediate:
                 self.unfinished_tasks = max(0, self.unfinished_tasks - len(self.queue))
                 self.queue.clear()
@@ -208,13 +208,6 @@ class DropOldestQueue(queue.Queue[T]):
                     self.all_tasks_done.notify_all()
             self.not_empty.notify_all()
 
-    # -- queue.Queue's primitives -----------------------------------------------------------
-
-    def _init(self, maxsize: int) -> None:
-        self.queue = deque()
-
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.qsize()}/{self.maxsize}{' shut' if self._shut else ''}>"
-
-    def __class_getitem__(cls, item: Any) -> Any:
-        return super().__class_getitem__(item)
+        # Without the lock, so that it can be looked at wherever it is.
+        return f"<{type(self).__name__} {len(self.queue)}/{self.maxsize}{' shut' if self.shut else ''}>"

@@ -5,14 +5,18 @@ Vary one with :func:`dataclasses.replace`.  All times are in seconds.
 
 from __future__ import annotations
 
-import math
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voicews.backoff import Backoff, RetryPolicy
 from voicews.errors import ConfigError
 
 __all__ = ["AudioFormat", "Buffers", "ClientConfig", "Limits", "Timeouts", "TlsSettings"]
+
+
+_LONGEST = 1e6
+"""Seconds; more than eleven days.  The clocks underneath refuse numbers without measure."""
 
 
 def _require(ok: bool, owner: object, name: str, allowed: str) -> None:
@@ -22,7 +26,7 @@ def _require(ok: bool, owner: object, name: str, allowed: str) -> None:
 
 
 def _is_positive(value: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST
 
 
 def _is_count(value: int, least: int) -> bool:
@@ -40,7 +44,7 @@ class AudioFormat:
 
     def __post_init__(self) -> None:
         _require(_is_count(self.rate, 4000) and self.rate <= 192000, self, "rate", "from 4000 to 192000 Hz")
-        _require(self.channels in (1, 2), self, "channels", "1 or 2")
+        _require(_is_count(self.channels, 1) and self.channels <= 2, self, "channels", "1 or 2")
 
     @property
     def bytes_per_sample(self) -> int:
@@ -146,9 +150,22 @@ class TlsSettings:
     """A ready-made context; the other fields must then be left alone."""
 
     def __post_init__(self) -> None:
+        _require(isinstance(self.insecure, bool), self, "insecure", "True or False")
+        known = self.context is None or isinstance(self.context, ssl.SSLContext)
+        _require(known, self, "context", "an ssl.SSLContext, or None")
         alone = not (self.ca_file or self.certificate or self.key or self.insecure)
         _require(self.context is None or alone, self, "context", "None where other fields are set")
         _require(self.key is None or self.certificate is not None, self, "certificate", "given where key is")
+
+
+_PARTS: Mapping[str, type] = {
+    "timeouts": Timeouts,
+    "buffers": Buffers,
+    "limits": Limits,
+    "tls": TlsSettings,
+    "backoff": Backoff,
+    "retry": RetryPolicy,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +190,10 @@ class ClientConfig:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
+        for name in ("push_to_talk", "allow_silence", "fail_fast"):
+            _require(isinstance(getattr(self, name), bool), self, name, "True or False")
+        for name, kind in _PARTS.items():
+            _require(isinstance(getattr(self, name), kind), self, name, f"of class {kind.__name__}")
         _require(
             _is_positive(self.frame) and 0.005 <= self.frame <= 0.2,
             self,

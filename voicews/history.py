@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from voicews.errors import ConfigError
+
 __all__ = ["History", "Role", "Turn"]
 
 Role = Literal["user", "assistant"]
@@ -25,18 +27,24 @@ class History:
     """The last turns of a conversation, oldest first.
 
     Args:
-        limit: how many turns are kept; the oldest goes first.
+        limit: how many turns are kept, 0 or more; the oldest goes first.
         turns: turns to begin with.
+
+    Raises:
+        ConfigError: the limit is negative.
     """
 
     def __init__(self, limit: int = 50, turns: tuple[Turn, ...] = ()) -> None:
+        if limit < 0:
+            raise ConfigError(f"History's limit is {limit!r}; it must be 0 or more")
         self._lock = threading.Lock()
         self._turns: deque[Turn] = deque(turns, maxlen=limit)
 
     def add(self, role: Role, text: str) -> None:
-        """Append a turn."""
-        with self._lock:
-            self._turns.append(Turn(role, text))
+        """Append a turn.  Blank text is none: servers report coughs as empty transcripts."""
+        if text.strip():
+            with self._lock:
+                self._turns.append(Turn(role, text))
 
     @property
     def turns(self) -> tuple[Turn, ...]:

@@ -7,6 +7,7 @@ facts to :meth:`Lifecycle.handle` and carries out the order that comes back.
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ __all__ = [
     "TearDown",
     "TornDown",
 ]
+
+log = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
@@ -174,6 +177,7 @@ class Lifecycle:
         """
         if type(fact) not in TRANSITIONS[self.state]:
             raise InvalidState(f"{type(fact).__name__} cannot happen in state {self.state.name}")
+        linked = not isinstance(fact, Dropped)
         if isinstance(fact, Dropped) and self.state is not State.CLOSING:
             fact = self._weigh(fact, now)
         old, self.state = self.state, TRANSITIONS[self.state][type(fact)]
@@ -189,21 +193,24 @@ class Lifecycle:
                 self.attempt += 1
                 return Connect(delay, self.attempt)
             case Fault(error=error):
-                self.error = self.error or error
+                self.error = error if self.error is None else self.error
                 if old is not State.CLOSING:
-                    return TearDown(graceful=old is State.CONNECTED)
+                    return TearDown(graceful=linked and old is State.CONNECTED)
             case Close() if self.state is State.CLOSING and old is not State.CLOSING:
-                return TearDown(graceful=True)
+                return TearDown(graceful=linked)
             case TornDown(error=late):
-                self.error = self.error or late
+                self.error = late if self.error is None else self.error
                 if self.error is not None:
                     self.state = State.FAILED
         return None
 
     def _weigh(self, fact: Dropped, now: float) -> Fact:
+        verdict: object = None
         try:
             verdict = self._retry.judge(fact.error)
-        except Exception:  # noqa: BLE001 - the user's function: its failure must not decide over the run
+        except Exception:
+            log.exception("RetryPolicy.judge raised; the default judges")
+        if not isinstance(verdict, Verdict):
             verdict = judge(fact.error)
         if verdict is Verdict.DONE:
             return Close()
