@@ -217,6 +217,15 @@ def test_an_item_given_back_is_kept_by_a_full_or_shut_queue() -> None:
         full.get()
 
 
+def test_an_immediate_end_keeps_count_of_what_is_being_worked_on() -> None:
+    some = filled(3, Item(1, True), Item(2, True))
+    some.get()
+    some.shutdown(immediate=True)
+    assert some.empty()
+    assert some.dropped == {}
+    assert some.unfinished_tasks == 1
+
+
 def test_a_function_that_raises_leaves_the_queue_as_it_was() -> None:
     def broken(_item: Item) -> bool:
         raise LookupError
@@ -300,7 +309,8 @@ class Getter(threading.Thread):
 def test_a_get_that_waits_is_woken(timeout: float | None) -> None:
     """By an item, by an interruption, by an item given back, by the end; in time either way."""
     some = filled(2)
-    for wake in (lambda: some.put(Item(1, True)), lambda: some.unget(Item(2, True))):
+    wakes: list[Callable[[], None]] = [lambda: some.put(Item(1, True)), lambda: some.unget(Item(2, True))]
+    for wake in wakes:
         getter = Getter(some, timeout)
         getter.start()
         wake()
