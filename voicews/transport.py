@@ -1,0 +1,425 @@
+"""The WebSocket: messages in and out of a :class:`~voicews.wire.Wire`, by websocket-client.
+
+This is the only file that knows websocket-client, and it imports it on connecting.  Of the
+library it takes the check of the handshake and the framing; it never lets it wait, answer
+by itself, follow a redirect, keep a cookie, or hold a message of any size.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import os
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from voicews.config import Limits, Timeouts, TlsSettings
+from voicews.deadline import Deadline
+from voicews.dialects.base import Request
+from voicews.errors import (
+    ConnectionClosed,
+    InvalidState,
+    LocalProtocolError,
+    MessageTooLarge,
+    RemoteProtocolError,
+    VoicewsError,
+)
+from voicews.handshake import Opening, read_answer
+from voicews.wire import Wire, tls_context
+
+__all__ = ["PeerClose", "Ping", "Pong", "Transport"]
+
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_CONTROL_LIMIT = 125
+
+_MEDIUM = struct.Struct("!BBH")
+_LONG = struct.Struct("!BBQ")
+_CODE = struct.Struct("!H")
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The server wants a pong with the same payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping of ours, or none that was asked for."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClose:
+    """The server's Close frame; nothing comes after it."""
+
+    code: int
+    """1005 if the frame had none."""
+    reason: str
+
+
+class Transport:
+    """One WebSocket connection, from its dialling to its end; it is never used again.
+
+    The *receiver's thread* calls :meth:`connect`, :meth:`receive` and, last of all,
+    :meth:`close`; the *sender's thread* calls :meth:`send`, :meth:`ping`, :meth:`pong` and
+    :meth:`send_close` in between; any thread may :meth:`abort`.
+
+    Pings are not answered and a Close frame is not echoed in here: the receiver hands both
+    to the sender, so that one thread does all the writing.
+
+    Args:
+        request: where to, and with which headers.
+        generation: the connection's number, for those who have to tell old from new.
+        timeouts: ``connect`` and ``send`` are heeded here.
+        limits: what the server may make us hold.
+        tls: for ``wss://``.
+
+    Raises:
+        ConfigError: the request cannot be sent as it is.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        generation: int = 0,
+        timeouts: Timeouts,
+        limits: Limits,
+        tls: TlsSettings,
+    ) -> None:
+        self.generation = generation
+        self._opening = Opening.of(request)
+        self._timeouts = timeouts
+        self._limits = limits
+        self._wire = Wire(
+            self._opening.host,
+            self._opening.port,
+            tls=tls_context(tls) if self._opening.secure else None,
+            send_timeout=timeouts.send,
+        )
+        self._dialled = False
+        self._websocket: Any = None
+        self._library_error: type[Exception] = VoicewsError
+        self._subprotocol: str | None = None
+        self._fragments: list[bytes] = []
+        self._opcode = _CONTINUATION
+        self._peer_close: PeerClose | None = None
+        self._close_sent = False
+
+    def __repr__(self) -> str:
+        return f"<Transport {self.generation} {self._opening.address} over {self._wire!r}>"
+
+    @property
+    def last_received(self) -> float:
+        """Monotonic time at which the last byte came; 0.0 before the first."""
+        return self._wire.last_received
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from the socket, handshake and TLS included."""
+        return self._wire.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes that the kernel has taken, handshake and TLS included."""
+        return self._wire.bytes_sent
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the server chose, if any."""
+        return self._subprotocol
+
+    # -- the receiver's thread --------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Dial: resolve, connect, TLS and handshake, all within ``Timeouts.connect``.
+
+        After an error everything is given back already.  Of the errors,
+        :func:`voicews.backoff.judge` retries ConnectFailed, ConnectTimeout and some
+        statuses of HandshakeRejected; the others would come again.
+
+        Raises:
+            ConnectFailed, ConnectTimeout: nothing, or no HTTP, answers there.
+            TlsFailed: the certificate does not hold, or no TLS is spoken there.
+            HandshakeRejected: the server answered with another HTTP status than 101.
+            RemoteProtocolError: the server's 101 breaks the rules.
+            MessageTooLarge: its answer is longer than ``Limits.handshake``.
+            ConnectionClosed: aborted.
+            InvalidState: this transport was used before.
+        """
+        if self._dialled:
+            raise InvalidState("a Transport connects only once; make a new one")
+        self._dialled = True
+        import websocket
+
+        deadline = Deadline(self._timeouts.connect)
+        connection = websocket.WebSocket(skip_utf8_validation=True)
+        self._wire.open(deadline)
+        handshake = _Handshake(self._opening, self._wire, self._limits.handshake, deadline)
+        try:
+            connection.connect(  # type: ignore[no-untyped-call]  # only in part has the library types
+                "ws://server",
+                socket=handshake,
+                redirect_limit=0,
+                suppress_origin=True,
+                header={"Sec-WebSocket-Key": handshake.key},
+            )
+        except websocket.WebSocketException as error:
+            self._wire.close()
+            if isinstance(error.__context__, VoicewsError):  # it renames what is a TimeoutError
+                raise error.__context__ from None
+            raise RemoteProtocolError("the server's 101 does not fit our WebSocket handshake") from error
+        except BaseException:
+            self._wire.close()
+            raise
+        self._subprotocol = handshake.subprotocol
+        # From here on the library works on the wire itself, and sees no request any more.
+        connection.sock = self._wire  # type: ignore[assignment]
+        connection.frame_buffer = _frame_reader()(self._wire, self._limits.message)
+        self._library_error = websocket.WebSocketException
+        self._websocket = connection
+
+    def receive(self) -> str | bytes | Ping | Pong | PeerClose:
+        """Wait for the next message or control frame, for as long as it takes.
+
+        Raises:
+            ConnectionClosed: the connection ended or was aborted; also after a PeerClose.
+            RemoteProtocolError: the server broke the rules; its ``code`` (1002 or 1007) is
+                what the Close frame, which can still be sent, should say.
+            MessageTooLarge: a message is over ``Limits``; it has not been read.
+            InvalidState: not connected.
+        """
+        connection = self._connected()
+        while True:
+            self._wire.require_not_aborted()
+            if self._peer_close is not None:
+                raise ConnectionClosed(self._peer_close.code, self._peer_close.reason)
+            try:
+                frame = connection.recv_frame()
+            except self._library_error as error:
+                raise RemoteProtocolError(f"the server broke the WebSocket protocol: {error}") from error
+            opcode = frame.opcode
+            if opcode >= _CLOSE:
+                return self._control(opcode, frame.data)
+            if (message := self._assembled(opcode, frame.fin, frame.data)) is not None:
+                return message
+
+    def _control(self, opcode: int, payload: bytes) -> Ping | Pong | PeerClose:
+        if opcode == _PING:
+            return Ping(payload)
+        if opcode == _PONG:
+            return Pong(payload)
+        code = _CODE.unpack_from(payload)[0] if payload else 1005
+        self._peer_close = PeerClose(code, _text(payload[2:], "the reason of its Close frame"))
+        return self._peer_close
+
+    def _assembled(self, opcode: int, final: int, payload: bytes) -> str | bytes | None:
+        """The whole message, or None while fragments are missing."""
+        fragments = self._fragments
+        if opcode == _CONTINUATION:
+            if self._opcode == _CONTINUATION:
+                raise RemoteProtocolError("the server continued a message that it had not begun")
+            fragments.append(payload)
+            if len(fragments) > self._limits.fragments:
+                raise MessageTooLarge(f"a message has more than Limits.fragments ({self._limits.fragments})")
+            opcode = self._opcode
+        elif self._opcode != _CONTINUATION:
+            raise RemoteProtocolError("the server began a message inside another")
+        elif not final:
+            fragments.append(payload)
+        if not final:
+            self._opcode = opcode
+            self._websocket.frame_buffer.room -= len(payload)
+            return None
+        if fragments:
+            payload = b"".join(fragments)
+            fragments.clear()
+            self._opcode = _CONTINUATION
+            self._websocket.frame_buffer.room = self._limits.message
+        return _text(payload, "a text message") if opcode == _TEXT else payload
+
+    def close(self) -> None:
+        """Give the socket back, once the sender has left.  May be called more than once."""
+        self._wire.close()
+
+    # -- the sender's thread ----------------------------------------------------------------
+
+    def send(self, message: str | bytes) -> None:
+        """Send a text (str) or binary (bytes) message, within ``Timeouts.send``.
+
+        Raises:
+            ConnectionClosed: the connection ended, was aborted or stalls; nothing can be
+                sent any more, for half a frame may be on the line.
+            LocalProtocolError: it is neither, it is text that UTF-8 cannot hold, or a Close
+                frame was sent before; the connection goes on.
+            InvalidState: not connected.
+        """
+        if isinstance(message, str):
+            try:
+                self._send(_TEXT, message.encode())
+            except UnicodeEncodeError as error:
+                raise LocalProtocolError("the text has a lone surrogate, which UTF-8 cannot hold") from error
+        elif isinstance(message, bytes):
+            self._send(_BINARY, message)
+        else:
+            raise LocalProtocolError(f"a message must be str or bytes, not {type(message).__name__}")
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping of at most 125 bytes; raises as :meth:`send`."""
+        self._send_control(_PING, payload)
+
+    def pong(self, payload: bytes) -> None:
+        """Send a pong of at most 125 bytes; raises as :meth:`send`."""
+        self._send_control(_PONG, payload)
+
+    def send_close(self, code: int = 1000, reason: str = "") -> None:
+        """Send the Close frame, after which nothing more can be sent; raises as :meth:`send`.
+
+        Args:
+            code: as in RFC 6455 §7.4: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
+            reason: at most 123 bytes of UTF-8.
+        """
+        if code not in (*range(1000, 1004), *range(1007, 1015)) and not 3000 <= code < 5000:
+            raise LocalProtocolError(f"a Close frame cannot say {code}")
+        self._send_control(_CLOSE, _CODE.pack(code) + reason.encode(errors="replace"))
+        self._close_sent = True
+
+    def _send_control(self, opcode: int, payload: bytes) -> None:
+        if len(payload) > _CONTROL_LIMIT:
+            raise LocalProtocolError(
+                f"a control frame holds at most {_CONTROL_LIMIT} bytes, not {len(payload)}"
+            )
+        self._send(opcode, payload)
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        connection = self._connected()
+        if self._close_sent:
+            raise LocalProtocolError("nothing can be sent after the Close frame")
+        connection.send_frame(_Frame(opcode, payload))
+
+    # -- any thread -------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """End the connection now, by a shutdown of the TCP socket.
+
+        Whoever connects, receives or sends gets a ConnectionClosed with code 1006 and
+        ``by_peer`` False.  Any thread, at any time, as often as it likes; never waits.
+        """
+        self._wire.abort()
+
+    def _connected(self) -> Any:
+        if self._websocket is None:
+            raise InvalidState("the Transport is not connected")
+        return self._websocket
+
+
+class _Handshake:
+    """What websocket-client takes for the socket until the server has answered.
+
+    The library's request is a formality that ends here: it starts our own exchange, of
+    which the library gets to see what it has to check.
+    """
+
+    def __init__(self, opening: Opening, wire: Wire, limit: int, deadline: Deadline) -> None:
+        self._opening = opening
+        self._wire = wire
+        self._limit = limit
+        self._deadline = deadline
+        self._answer = io.BytesIO()
+        self.key = base64.b64encode(os.urandom(16)).decode("ascii")
+        self.subprotocol: str | None = None
+
+    def send(self, data: bytes) -> int:
+        head = self._wire.exchange(
+            self._opening.compose(self.key), until=b"\r\n\r\n", limit=self._limit, deadline=self._deadline
+        )
+        answer = read_answer(head, self._opening.subprotocols)
+        self.subprotocol = answer.subprotocol
+        checked = "".join(
+            f"{name}: {answer.headers.get(name, '')}\r\n"
+            for name in ("upgrade", "connection", "sec-websocket-accept")
+        )
+        self._answer = io.BytesIO(f"HTTP/1.1 101 \r\n{checked}\r\n".encode())
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        return self._answer.read(size)
+
+    def gettimeout(self) -> float:
+        return self._wire.gettimeout()
+
+    def close(self) -> None:
+        self._wire.close()
+
+
+class _Frame:
+    """A client's frame, final and masked; all that websocket-client wants of one is ``format``."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self, opcode: int, payload: bytes) -> None:
+        length = len(payload)
+        if length <= _CONTROL_LIMIT:
+            head = bytes((0x80 | opcode, 0x80 | length))
+        elif length < 1 << 16:
+            head = _MEDIUM.pack(0x80 | opcode, 0xFE, length)
+        else:
+            head = _LONG.pack(0x80 | opcode, 0xFF, length)
+        key = os.urandom(4)
+        mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
+        masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
+        self._bytes = head + key + masked
+
+    def __str__(self) -> str:
+        return f"frame of {len(self._bytes)} bytes"
+
+    def format(self) -> bytes:
+        return self._bytes
+
+
+@functools.cache
+def _frame_reader() -> Any:
+    """websocket-client's reader of frames, with limits that hold before the payload is read."""
+    from websocket import frame_buffer
+
+    class FrameReader(frame_buffer):
+        def __init__(self, wire: Wire, limit: int) -> None:
+            super().__init__(wire.recv, skip_utf8_validation=True)
+            self.recv_strict = wire.read  # type: ignore[assignment]  # the wire reads ahead by itself
+            self.room = limit
+
+        def recv_header(self) -> None:
+            first, second = self.recv_strict(2)
+            opcode, final, length = first & 0x0F, first >> 7, second & 0x7F
+            if first & 0x70:
+                raise RemoteProtocolError("the server sent a frame with a reserved bit, for no extension")
+            if second & 0x80:
+                raise RemoteProtocolError("the server sent a masked frame")
+            if opcode >= _CLOSE:
+                if length > _CONTROL_LIMIT or not final:
+                    raise RemoteProtocolError(
+                        "the server sent a control frame in fragments or over 125 bytes"
+                    )
+            elif length == 126:
+                length = int.from_bytes(self.recv_strict(2), "big")
+            elif length == 127:
+                length = int.from_bytes(self.recv_strict(8), "big")
+            if length > self.room and opcode < _CLOSE:
+                raise MessageTooLarge(f"a message is longer than Limits.message ({length} bytes and more)")
+            self.header = (final, 0, 0, 0, opcode, 0, length)
+            self.length = length
+            self.mask_value = b""
+
+    return FrameReader
+
+
+def _text(payload: bytes, what: str) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise RemoteProtocolError(f"the server sent {what} that is not UTF-8", code=1007) from error

@@ -1,0 +1,622 @@
+"""A TCP or TLS byte stream that one reading and one writing thread may share.
+
+Two threads must not be inside OpenSSL with the same connection at once: CPython lets them
+(cpython#77271, #143756), and healthy links then end, hang or crash.  So TLS is done in
+memory here: the socket only ever carries ciphertext, each OpenSSL call takes one lock, and
+nobody waits while holding it.  From this follows also that :meth:`Wire.abort` cannot put
+plaintext on the line, as a shutdown of a :class:`ssl.SSLSocket` in use can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import math
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from voicews.config import TlsSettings
+from voicews.deadline import Deadline
+from voicews.errors import (
+    ConfigError,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectTimeout,
+    InsecureTls,
+    MessageTooLarge,
+    TlsFailed,
+    TransportError,
+    VoicewsError,
+)
+
+__all__ = ["Wire", "tls_context"]
+
+READ_AHEAD = 64 * 1024
+"""Bytes asked from the kernel at a time, so that most frames cost one system call."""
+
+_SEND_BUFFER = 64 * 1024
+"""Two seconds of 16 kHz speech; the kernel's default would hold more than a minute."""
+
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+
+# What a load balancer says while its backend restarts is worth another attempt.
+_PASSING_ALERTS = frozenset({"TLSV1_ALERT_INTERNAL_ERROR", "UNEXPECTED_EOF_WHILE_READING"})
+
+
+class _Late(Exception):
+    """The deadline has passed; never leaves this module."""
+
+
+def tls_context(settings: TlsSettings) -> ssl.SSLContext:
+    """The context for these settings: made once, for loading the authorities costs 30 ms.
+
+    It trusts the system's authorities (OpenSSL's, which ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR`` can move) or ``ca_file`` alone, checks the server's name, and speaks
+    TLS 1.2 or newer.  ``SSLKEYLOGFILE`` is not heeded.
+
+    Warns:
+        InsecureTls: on each call, if ``insecure`` is set.
+
+    Raises:
+        ConfigError: a file of the settings cannot be used.
+    """
+    if settings.context is not None:
+        return settings.context
+    if settings.insecure:
+        warnings.warn(
+            "TlsSettings(insecure=True): any certificate is accepted, so anybody may listen in",
+            InsecureTls,
+            stacklevel=2,
+        )
+    return _make_context(settings)
+
+
+@functools.lru_cache(maxsize=16)
+def _make_context(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a write would have to wait for a read
+    with _using("ca_file", settings.ca_file):
+        if settings.ca_file is not None:
+            context.load_verify_locations(settings.ca_file)
+        elif not settings.insecure:
+            context.load_default_certs()
+    if settings.certificate is not None:
+        with _using("certificate", settings.certificate):
+            context.load_cert_chain(settings.certificate, settings.key)
+    if settings.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@contextlib.contextmanager
+def _using(field: str, path: str | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(f"TlsSettings.{field} is {path!r}, which cannot be used: {why or error}") from error
+
+
+class _Tls:
+    """One TLS session in memory; any thread may call, and none ever waits for the network."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._lock = threading.Lock()
+        self.ended = False
+
+    def shake_hands(self, received: bytes) -> bool:
+        """Take the next step of the handshake; True once it is done."""
+        with self._lock:
+            self._incoming.write(received)
+            try:
+                self._session.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            return True
+
+    def decrypt(self, received: bytes) -> bytes:
+        """All plaintext that is complete now; ``ended`` is set after the peer's farewell."""
+        with self._lock:
+            self._incoming.write(received)
+            pieces = []
+            with contextlib.suppress(ssl.SSLWantReadError):
+                while True:
+                    piece = self._session.read(READ_AHEAD)
+                    if not piece:
+                        self.ended = True
+                        break
+                    pieces.append(piece)
+                    if not self._incoming.pending:  # saves the exception that ends most rounds
+                        break
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The ciphertext of the data, after whatever else has to go out first."""
+        with self._lock:
+            self._session.write(data)
+            return self._outgoing.read()
+
+    @property
+    def has_output(self) -> bool:
+        """True if TLS itself has something to say: a handshake step, a new key, an alert."""
+        return self._outgoing.pending > 0
+
+    def take_output(self) -> bytes:
+        """What TLS itself has to say."""
+        with self._lock:
+            return self._outgoing.read()
+
+
+class Wire:
+    """A byte stream to a server.
+
+    One thread opens, reads and closes; one other may send meanwhile; any may
+    :meth:`abort`, at any time.  The methods that websocket-client calls on a socket are
+    here under its names, and so it can be handed over as ``socket=``.  All errors that
+    leave are voicews' own.
+
+    Args:
+        host: name or address of the server.
+        port: its TCP port.
+        tls: how to secure the stream; None leaves it plain.
+        send_timeout: seconds in which the kernel must have taken all of one :meth:`send`.
+
+    Attributes:
+        last_received: monotonic time at which the last byte came; 0.0 before.
+        bytes_received: bytes read from the socket (of ciphertext, with TLS).
+        bytes_sent: bytes that the kernel has taken.
+    """
+
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, send_timeout: float) -> None:
+        self._host = host
+        self._port = port
+        self._context = tls
+        self._send_timeout = send_timeout
+        self._tls: _Tls | None = None
+        # Guards which socket there is, and so that a descriptor is never used once closed.
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._aborted = False
+        self._wake = threading.Event()
+        # Held while bytes go out, so that TLS records keep the order they were made in.
+        self._writing = threading.Lock()
+        self._backlog = b""
+        self._torn = False
+        self._ahead = b""
+        self._position = 0
+        self.last_received = 0.0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+
+    def __repr__(self) -> str:
+        kind = "TLS" if self._context is not None else "TCP"
+        how = "aborted" if self._aborted else "not open" if self._sock is None else "open"
+        return f"<Wire {kind} {self._host}:{self._port} {how}>"
+
+    # -- opening (the reading thread) -------------------------------------------------------
+
+    def open(self, deadline: Deadline) -> None:
+        """Resolve the name, connect to one address after the other, and secure the stream.
+
+        Each address gets an equal share of the time that is left, so that a dead one does
+        not use up that of the others.
+
+        Raises:
+            ConnectFailed: no such name, or no address answers.
+            ConnectTimeout: the deadline has passed.
+            TlsFailed: the server's certificate does not hold, or no TLS is spoken there.
+            ConnectionClosed: aborted.
+        """
+        self.require_not_aborted()
+        try:
+            sock = self._connect(self._resolve(deadline), deadline)
+            if self._context is not None:
+                with self._translated("the TLS handshake"):
+                    self._secure(sock, self._context, deadline)
+        except BaseException:
+            self.close()
+            raise
+
+    def _resolve(self, deadline: Deadline) -> list[_Address]:
+        with contextlib.suppress(socket.gaierror):  # which says that it is a name
+            return self._look_up(self._host, self._port, socket.AI_NUMERICHOST)
+        # Nothing can stop a look-up that hangs, so it gets a thread that can be left behind.
+        answer: list[list[_Address] | Exception] = []
+        host, port, wake = self._host, self._port, self._wake
+
+        def ask() -> None:
+            try:
+                answer.append(self._look_up(host, port, 0))
+            except (OSError, UnicodeError) as error:
+                answer.append(error)
+            wake.set()
+
+        threading.Thread(target=ask, name="voicews-resolver", daemon=True).start()
+        wake.wait(deadline.remaining())
+        if self._aborted:
+            raise self._lost(None)
+        match answer:
+            case [list() as addresses]:
+                return addresses
+            case [Exception() as error]:
+                why = getattr(error, "strerror", None) or error
+                raise ConnectFailed(f"the name {host!r} was not found: {why}") from error
+        raise ConnectTimeout(f"the name {host!r} was not looked up within Timeouts.connect")
+
+    @staticmethod
+    def _look_up(host: str, port: int, flags: int) -> list[_Address]:
+        return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags))
+
+    def _connect(self, addresses: list[_Address], deadline: Deadline) -> socket.socket:
+        failure: OSError | None = None
+        for index, (family, kind, protocol, _, address) in enumerate(addresses):
+            left = deadline.remaining()
+            share = Deadline(None if left is None else left / (len(addresses) - index))
+            try:
+                sock = self._adopt(socket.socket(family, kind, protocol))
+                _dial(sock, address, share)
+                self.require_not_aborted()
+                return sock
+            except TransportError:
+                raise
+            except _Late:
+                failure = TimeoutError(errno.ETIMEDOUT, "no answer")
+            except OSError as error:
+                failure = error
+            self.require_not_aborted()
+            self._discard()
+        where = f"{self._host}:{self._port}"
+        if deadline.passed:
+            raise ConnectTimeout(f"{where} did not answer within Timeouts.connect") from failure
+        why = "it has no address" if failure is None else failure.strerror or failure
+        hint = "; is the server running?" if isinstance(failure, ConnectionRefusedError) else ""
+        raise ConnectFailed(f"{where} cannot be reached: {why}{hint}") from failure
+
+    def _adopt(self, sock: socket.socket) -> socket.socket:
+        with self._lock:
+            if not self._aborted:
+                self._sock = sock
+                return sock
+        sock.close()
+        raise self._lost(None)
+
+    def _discard(self) -> None:
+        with self._lock:
+            sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+
+    def require_not_aborted(self) -> None:
+        """Raise the ConnectionClosed of an aborted stream, if it is one."""
+        if self._aborted:
+            raise self._lost(None)
+
+    def _secure(self, sock: socket.socket, context: ssl.SSLContext, deadline: Deadline) -> None:
+        tls = _Tls(context, self._host.rstrip("."))
+        received = b""
+        done = False
+        while not done:
+            try:
+                done = tls.shake_hands(received)
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):
+                    _send_some(sock, tls.take_output())  # the alert that tells the server why
+                raise
+            if output := tls.take_output():
+                self._transmit(output, deadline)
+            if not done:
+                received = self._receive_raw(sock, deadline)
+                if not received:
+                    self.require_not_aborted()
+                    raise ConnectFailed(f"{self._host}:{self._port} hung up during the TLS handshake")
+        self._tls = tls
+        self._ahead = tls.decrypt(b"")
+
+    def exchange(self, request: bytes, *, until: bytes, limit: int, deadline: Deadline) -> bytes:
+        """Send a request and return its answer up to and including ``until``.
+
+        What follows stays for :meth:`read`.
+
+        Raises:
+            MessageTooLarge: there are more than ``limit`` bytes before.
+            ConnectFailed, ConnectTimeout, TlsFailed, ConnectionClosed: as in :meth:`open`.
+        """
+        try:
+            with self._translated("the WebSocket handshake"):
+                with self._writing:
+                    self._transmit(self._tls.encrypt(request) if self._tls else request, deadline)
+                return self._read_until(until, limit, deadline)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_until(self, end: bytes, limit: int, deadline: Deadline) -> bytes:
+        answer = bytearray(self._ahead)
+        searched = 0
+        while (found := answer.find(end, searched)) < 0 and len(answer) < limit:
+            searched = max(0, len(answer) - len(end) + 1)
+            if not (data := self._receive(deadline)):
+                self.require_not_aborted()
+                raise ConnectFailed(f"{self._host}:{self._port} hung up during the WebSocket handshake")
+            answer += data
+        size = found + len(end)
+        if found < 0 or size > limit:
+            raise MessageTooLarge(
+                f"the answer to the handshake is longer than Limits.handshake ({limit} bytes)"
+            )
+        self._ahead, self._position = bytes(answer[size:]), 0
+        return bytes(answer[:size])
+
+    @contextlib.contextmanager
+    def _translated(self, step: str) -> Iterator[None]:
+        """Errors of a step of the opening, as our own."""
+        where = f"{self._host}:{self._port}"
+        try:
+            yield
+        except VoicewsError:
+            raise
+        except _Late as error:
+            raise ConnectTimeout(f"{step} with {where} was not done within Timeouts.connect") from error
+        except OSError as error:
+            if self._aborted:
+                raise self._lost(error) from error
+            if not isinstance(error, ssl.SSLError):
+                raise ConnectFailed(f"{step} with {where} failed: {error.strerror or error}") from error
+            if isinstance(error, ssl.SSLEOFError) or error.reason in _PASSING_ALERTS:
+                raise ConnectFailed(f"{step} with {where} was broken off: {error.reason}") from error
+            raise TlsFailed(f"no secure connection to {where}: {_explained(error)}") from error
+
+    # -- reading (the reading thread) -------------------------------------------------------
+
+    def read(self, size: int) -> bytes:
+        """Exactly so many bytes; waits for them as long as it takes.
+
+        Raises:
+            ConnectionClosed: the stream ended, or was aborted.
+        """
+        end = self._position + size
+        if end > len(self._ahead):
+            return self._read_on(size)
+        data = self._ahead[self._position : end]
+        self._position = end
+        return data
+
+    def recv(self, size: int) -> bytes:
+        """From one to ``size`` bytes; waits for them as long as it takes.
+
+        Raises:
+            ConnectionClosed: the stream ended, or was aborted.
+        """
+        return self.read(min(size, len(self._ahead) - self._position) or 1)
+
+    def _read_on(self, size: int) -> bytes:
+        # One growing buffer, and no list of pieces: a peer may send byte by byte.
+        data = bytearray(self._ahead[self._position :])
+        self._ahead, self._position = b"", 0
+        while (missing := size - len(data)) > 0:
+            try:
+                received = self._receive(None)
+            except OSError as error:
+                raise self._lost(error) from error
+            if not received:
+                raise self._lost(None)
+            if len(received) > missing:
+                self._ahead, self._position = received, missing
+                received = received[:missing]
+            data += received
+        return bytes(data)
+
+    def _receive(self, deadline: Deadline | None) -> bytes:
+        """What has come, decrypted; empty at the stream's end."""
+        sock, tls = self._sock, self._tls
+        if sock is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if tls is None:
+            return self._receive_raw(sock, deadline)
+        data = b""
+        while not data and not tls.ended:
+            received = self._receive_raw(sock, deadline)
+            if not received:
+                break
+            data = tls.decrypt(received)
+            if tls.has_output:
+                self._flush(sock, tls)
+        return data
+
+    def _receive_raw(self, sock: socket.socket, deadline: Deadline | None) -> bytes:
+        if deadline is not None:
+            _wait(sock, select.POLLIN, deadline)
+        data = sock.recv(READ_AHEAD)
+        if data:
+            self.last_received = time.monotonic()
+            self.bytes_received += len(data)
+        return data
+
+    def _flush(self, sock: socket.socket, tls: _Tls) -> None:
+        """Send what TLS itself has to say, if that needs no waiting.
+
+        Else it goes out ahead of the next :meth:`send`, which is soon enough (RFC 8446 §4.6.3).
+        """
+        if not self._writing.acquire(blocking=False):
+            return
+        try:
+            self._backlog += tls.take_output()
+            with contextlib.suppress(OSError):  # a broken stream shows itself in the next read
+                sent = sock.send(self._backlog, socket.MSG_DONTWAIT)
+                self._backlog = self._backlog[sent:]
+                self.bytes_sent += sent
+        finally:
+            self._writing.release()
+
+    # -- sending (the writing thread) -------------------------------------------------------
+
+    def send(self, data: bytes) -> int:
+        """Send all of it; returns its length.  After an error nothing can be sent any more.
+
+        Raises:
+            ConnectionClosed: the stream ended, was aborted, or the kernel has not taken
+                everything within ``send_timeout`` because the peer reads too slowly.
+        """
+        try:
+            with self._writing:
+                if self._torn:
+                    raise self._lost(None)
+                # Whatever goes wrong from here on may leave half a frame on the line.
+                self._torn = True
+                if self._tls is None:
+                    self._transmit(data, None)
+                else:
+                    output = self._tls.encrypt(data)
+                    if self._backlog:
+                        output, self._backlog = self._backlog + output, b""
+                    self._transmit(output, None)
+                self._torn = False
+        except VoicewsError:
+            raise
+        except _Late as error:
+            raise ConnectionClosed(
+                1006,
+                by_peer=False,
+                message=f"{self._host}:{self._port} has not taken a message of {len(data)} bytes "
+                f"within Timeouts.send ({self._send_timeout:g} s)",
+            ) from error
+        except OSError as error:
+            raise self._lost(error) from error
+        return len(data)
+
+    def _transmit(self, data: bytes, deadline: Deadline | None) -> None:
+        """Give all of it to the kernel, by the deadline or else within ``send_timeout``."""
+        sock = self._sock
+        if sock is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        sent = _send_some(sock, data)
+        self.bytes_sent += sent
+        if sent == len(data):
+            return
+        deadline = deadline or Deadline(self._send_timeout)
+        rest = memoryview(data)[sent:]
+        while rest:
+            _wait(sock, select.POLLOUT, deadline)
+            sent = _send_some(sock, rest)
+            self.bytes_sent += sent
+            rest = rest[sent:]
+
+    # -- ending -----------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """End everything now: whoever opens, reads or sends gets a ConnectionClosed.
+
+        Any thread, at any time, as often as it likes; never waits for the network.  The
+        descriptor stays taken until :meth:`close`, so that a thread still at it cannot
+        meet another connection's bytes.
+        """
+        with self._lock:
+            self._aborted = True
+            self._wake.set()
+            if self._sock is not None:
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the descriptor back.  Only once no other thread is in here; never fails."""
+        self._discard()
+
+    def _lost(self, error: OSError | None) -> ConnectionClosed:
+        """How the stream ended, as our own error; None is an orderly end of the bytes."""
+        where = f"{self._host}:{self._port}"
+        if self._aborted or self._sock is None:
+            return ConnectionClosed(1006, by_peer=False, message=f"the connection to {where} was aborted")
+        if error is None:
+            return ConnectionClosed(1006)
+        if isinstance(error, TimeoutError):
+            why = "the network does not answer any more"
+        elif isinstance(error, ssl.SSLError):
+            why = f"broken TLS ({error.reason})"
+        else:
+            why = error.strerror or str(error)
+        return ConnectionClosed(1006, message=f"the connection to {where} was lost: {why}")
+
+    # -- what else websocket-client asks of a socket ----------------------------------------
+
+    def gettimeout(self) -> float:
+        """0: the library shall not wait, for all waiting is done in here."""
+        return 0.0
+
+    def fileno(self) -> int:
+        """The descriptor; -1 if there is none."""
+        sock = self._sock
+        return -1 if sock is None else sock.fileno()
+
+    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
+        """The same as :meth:`abort`."""
+        self.abort()
+
+    @property
+    def _closed(self) -> bool:
+        return self._sock is None
+
+
+def _dial(sock: socket.socket, address: Any, deadline: Deadline) -> None:
+    """Connect; afterwards reads wait in the kernel, which costs one system call each."""
+    _tune(sock)
+    sock.setblocking(False)
+    failed = sock.connect_ex(address)
+    if failed == errno.EINPROGRESS:
+        _wait(sock, select.POLLOUT, deadline)
+        failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failed:
+        raise OSError(failed, os.strerror(failed))
+    sock.setblocking(True)
+
+
+def _tune(sock: socket.socket) -> None:
+    """Small frames at once, little stored, and a dead peer noticed: as far as the OS can."""
+    for level, name, value in (
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+        (socket.SOL_SOCKET, "SO_SNDBUF", _SEND_BUFFER),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 10),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 10_000),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(level, option, value)
+
+
+def _send_some(sock: socket.socket, data: bytes | memoryview) -> int:
+    try:
+        return sock.send(data, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return 0
+
+
+def _wait(sock: socket.socket, event: int, deadline: Deadline) -> None:
+    remaining = deadline.remaining()
+    poll = select.poll()
+    poll.register(sock, event)
+    if not poll.poll(None if remaining is None else math.ceil(remaining * 1000)):
+        raise _Late
+
+
+def _explained(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate does not hold: {error.verify_message}"
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS there; is it a ws:// server?"
+    return str(error.reason or error.strerror)
