@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from voicews.errors import ConfigError
 
 __all__ = [
     "Command",
@@ -74,6 +77,21 @@ class ToolResult(Command):
 
 @dataclass(frozen=True)
 class SendMessage(Command):
-    """A message in the server's own words: JSON if a mapping, else as it is."""
+    """A message in the server's own words: JSON if a mapping, else as it is.
+
+    Raises:
+        ConfigError: the mapping cannot be written as JSON, or the text not as UTF-8.
+    """
 
     data: Mapping[str, Any] | str | bytes
+
+    def __post_init__(self) -> None:
+        try:
+            if isinstance(self.data, Mapping):
+                json.dumps(dict(self.data), allow_nan=False)
+            elif isinstance(self.data, str):
+                self.data.encode()
+            elif not isinstance(self.data, bytes):
+                raise TypeError(f"{type(self.data).__name__} is none of mapping, text and bytes")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(f"SendMessage.data cannot be sent: {error}") from error

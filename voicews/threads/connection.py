@@ -81,7 +81,6 @@ class Connection(Listener):
         self._dialect = dialect
         self._config = config
         self._outbox = outbox
-        self._counters = counters
         self._tell = tell
         self._hear = hear
         self._sent = sent
@@ -174,7 +173,6 @@ class Connection(Listener):
             self._session_lock,
             outbox=self._outbox,
             max_audio_age=self._config.buffers.max_audio_age,
-            counters=self._counters,
             sent=self._sent,
             fail=self._sender_failed,
         )

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
 from voicews.dialects.base import Session
-from voicews.errors import ConnectionClosed, VoicewsError
-from voicews.stats import Counters
+from voicews.errors import ConnectionClosed, LocalProtocolError, VoicewsError
 from voicews.threads.worker import Worker
 from voicews.transport import Transport
 
@@ -44,7 +43,6 @@ class Sender(Worker):
         *,
         outbox: DropOldestQueue[Command],
         max_audio_age: float,
-        counters: Counters,
         sent: Callable[[Command], None],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -54,7 +52,6 @@ class Sender(Worker):
         self._session_lock = session_lock
         self._outbox = outbox
         self._max_audio_age = max_audio_age
-        self._counters = counters
         self._sent = sent
         self._fail = fail
         self._lane = threading.Lock()
@@ -160,10 +157,15 @@ class Sender(Worker):
         if isinstance(command, SendAudio) and time.monotonic() - command.at > self._max_audio_age:
             self._outbox.count_drop("stale")
             return
-        try:
-            with self._session_lock:
+        with self._session_lock:
+            try:
                 self._session.send(command)
-                messages = self._session.messages_to_send()
+            except LocalProtocolError as error:
+                # Said again on the next connection, it would be as wrong.
+                log.error("%s was not sent: %s", type(command).__name__, error)
+                return
+            messages = self._session.messages_to_send()
+        try:
             self._transmit(messages)
         except (OSError, VoicewsError):
             if not isinstance(command, SendAudio):

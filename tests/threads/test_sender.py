@@ -1,0 +1,194 @@
+"""The sender thread over a real transport, against a real peer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.peer import PATIENCE, Peer, peer
+from voicews.buffers import DropOldestQueue
+from voicews.commands import Command, SendAudio, SendMessage, SendText
+from voicews.config import Limits, Timeouts, TlsSettings
+from voicews.dialects import Plain
+from voicews.dialects.base import Request, Session
+from voicews.errors import TransportError
+from voicews.history import History
+from voicews.threads.sender import Sender
+from voicews.transport import PeerClose, Ping, Pong, Transport
+
+
+class Rig:
+    def __init__(self, server: Peer, session: Session, outbox: DropOldestQueue[Command]) -> None:
+        self.transport = Transport(
+            Request(server.url), generation=1, timeouts=Timeouts(), limits=Limits(), tls=TlsSettings()
+        )
+        self.transport.connect()
+        self.call = server.call(len(server.calls) or 1)
+        self.session = session
+        self.outbox = outbox
+        self.sent: list[Command] = []
+        self.failed = threading.Event()
+        self.errors: list[BaseException] = []
+        self.sender = Sender(
+            self.transport,
+            session,
+            threading.Lock(),
+            outbox=outbox,
+            max_audio_age=2.0,
+            sent=self.sent.append,
+            fail=self.fail,
+        )
+
+    def fail(self, error: BaseException) -> None:
+        self.errors.append(error)
+        self.failed.set()
+
+    def end(self) -> None:
+        self.transport.abort()
+        self.sender.stop()
+        assert self.sender.ended_within(PATIENCE)
+        self.transport.close()
+
+
+Make = Callable[..., Rig]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    rigs: list[Rig] = []
+
+    def build(**settings: Any) -> Rig:
+        session = Plain(server.url, **settings).begin(None, History())
+        outbox: DropOldestQueue[Command] = DropOldestQueue(100, droppable=lambda c: isinstance(c, SendAudio))
+        rigs.append(Rig(server, session, outbox))
+        return rigs[-1]
+
+    with peer() as server:
+        yield build
+        for rig in rigs:
+            rig.end()
+
+
+def test_the_sessions_opening_goes_before_the_outbox(make: Make) -> None:
+    rig = make(hello={"type": "hello"})
+    rig.outbox.put(SendText("first"))
+    rig.outbox.put(SendAudio(b"\x01\x02", time.monotonic()))
+    rig.sender.start()
+    rig.call.wait_for_audio(2)
+    assert [text["type"] for text in rig.call.texts] == ["hello", "text"]
+    assert [type(command) for command in rig.sent] == [SendText, SendAudio]
+
+
+def test_nothing_of_the_outbox_goes_before_the_session_is_ready(make: Make) -> None:
+    rig = make(hello={"type": "hello"}, await_ready=True)
+    rig.outbox.put(SendText("later"))
+    rig.sender.start()
+    rig.call.wait_for_text("hello")
+    rig.sender.ping(b"")
+    assert isinstance(rig.transport.receive(), Pong)
+    assert len(rig.call.texts) == 1
+    rig.session.receive('{"type": "ready"}')
+    rig.sender.poke()
+    rig.call.wait_for_text("text")
+
+
+def test_control_frames_overtake_what_waits(make: Make) -> None:
+    rig = make(await_ready=True)
+    rig.sender.start()
+    rig.sender.pong(b"old")
+    rig.sender.ping(b"are you there")
+    pong = rig.transport.receive()
+    assert isinstance(pong, Pong)
+    assert pong.payload == b"are you there"
+
+
+def test_pings_are_answered(make: Make) -> None:
+    rig = make()
+    rig.sender.start()
+    answer = rig.call.link.ping(b"hello")
+    ping = rig.transport.receive()
+    assert isinstance(ping, Ping)
+    rig.sender.pong(ping.payload)
+    assert answer.wait(PATIENCE)
+
+
+def test_a_close_ends_the_sender(make: Make) -> None:
+    rig = make()
+    rig.sender.start()
+    rig.sender.close(1001, "going")
+    assert rig.sender.ended_within(PATIENCE)
+    assert rig.sender.has_closed
+    rig.call.wait_until_over()
+    assert rig.call.close_code == 1001
+    assert isinstance(rig.transport.receive(), PeerClose)
+
+
+def test_a_shut_outbox_is_sent_to_its_end_then_the_stream_is_closed(make: Make) -> None:
+    rig = make(eof={"type": "end_of_stream"})
+    for number in range(10):
+        rig.outbox.put(SendText(str(number)))
+    rig.outbox.shutdown()
+    rig.sender.start()
+    rig.call.wait_for_text("end_of_stream")
+    assert [text.get("text") for text in rig.call.texts[:10]] == [str(n) for n in range(10)]
+    assert not rig.sender.has_closed
+    rig.session.receive('{"type": "finished"}')
+    rig.sender.poke()
+    assert rig.sender.ended_within(PATIENCE)
+    assert rig.sender.has_closed
+
+
+def test_stale_sound_is_counted_and_not_sent(make: Make) -> None:
+    rig = make()
+    rig.outbox.put(SendAudio(b"\x01\x01", time.monotonic() - 60))
+    rig.outbox.put(SendAudio(b"\x02\x02", time.monotonic()))
+    rig.sender.start()
+    assert rig.call.wait_for_audio(2) == b"\x02\x02"
+    assert rig.outbox.dropped == {"stale": 1}
+
+
+def test_a_command_that_did_not_get_out_is_given_back(make: Make) -> None:
+    rig = make()
+    rig.transport.abort()
+    rig.outbox.put(SendText("keep me"))
+    rig.sender.start()
+    assert rig.failed.wait(PATIENCE)
+    assert isinstance(rig.errors[0], TransportError)
+    assert rig.outbox.get(timeout=0) == SendText("keep me")
+    assert rig.sent == []
+
+
+def test_a_command_that_the_session_refuses_does_not_end_the_connection(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Command):
+        pass
+
+    rig = make()
+    rig.outbox.put(Odd())
+    rig.outbox.put(SendMessage("fine"))
+    rig.sender.start()
+    rig.call.wait(lambda: rig.call.received == ["fine"])
+    assert "Odd was not sent" in caplog.text
+    assert not rig.failed.is_set()
+
+
+def test_a_session_that_needs_it_is_ticked(make: Make) -> None:
+    ticks = threading.Semaphore(0)
+
+    rig = make()
+
+    class Ticking(type(rig.session)):  # type: ignore[misc]
+        tick_interval = 0.01
+
+        def tick(self, now: float) -> None:
+            ticks.release()
+
+    rig.session.__class__ = Ticking
+    rig.sender.start()
+    for _ in range(5):
+        assert ticks.acquire(timeout=PATIENCE)
