@@ -1,0 +1,1 @@
+"""Tests with real PortAudio and SDL on virtual sound devices."""

@@ -1,0 +1,75 @@
+"""From one :class:`AudioFormat` to another."""
+
+from __future__ import annotations
+
+from voicews.audio.resample import Resampler
+from voicews.config import AudioFormat
+from voicews.errors import FormatUnsupported
+
+__all__ = ["Converter", "require_whole_samples"]
+
+
+def require_whole_samples(pcm: bytes | bytearray | memoryview, format: AudioFormat) -> None:
+    """Refuse half a sample, which would turn all that follows into noise.
+
+    Raises:
+        FormatUnsupported: the bytes are not whole samples of all channels.
+    """
+    if len(pcm) % format.bytes_per_sample:
+        raise FormatUnsupported(
+            f"{len(pcm)} bytes are not whole samples of {format}, of {format.bytes_per_sample} bytes each"
+        )
+
+
+class Converter:
+    """Changes the rate and the number of channels, in a stream.
+
+    Stereo becomes mono as the mean of both channels; mono becomes stereo by doubling.  What is
+    equal costs nothing and needs no numpy.
+    """
+
+    def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
+        self.source = source
+        self.target = target
+        # Mixing down first, or doubling last, leaves the filter one channel to work on.
+        self._resampler = Resampler(source.rate, target.rate, min(source.channels, target.channels))
+
+    @property
+    def idle(self) -> bool:
+        """True if there is nothing to convert."""
+        return self.source == self.target
+
+    def inputs_for(self, outputs: int) -> int:
+        """The least number of input samples that makes the next :meth:`process` give this many."""
+        return self._resampler.inputs_for(outputs)
+
+    def process(self, pcm: bytes) -> bytes:
+        """Convert whole samples.
+
+        Raises:
+            FormatUnsupported: the bytes are not whole samples of the source's format.
+        """
+        require_whole_samples(pcm, self.source)
+        if self.source.channels > self.target.channels:
+            pcm = _to_mono(pcm)
+        pcm = self._resampler.process(pcm)
+        return _to_stereo(pcm) if self.source.channels < self.target.channels else pcm
+
+    def flush(self) -> bytes:
+        """What is still in the filter; then start anew."""
+        tail = self._resampler.flush()
+        return _to_stereo(tail) if self.source.channels < self.target.channels else tail
+
+
+def _to_mono(pcm: bytes) -> bytes:
+    import numpy as np
+
+    stereo = np.frombuffer(pcm, "<i2").reshape(-1, 2)
+    mean: bytes = ((stereo[:, 0].astype(np.int32) + stereo[:, 1]) // 2).astype("<i2").tobytes()
+    return mean
+
+
+def _to_stereo(pcm: bytes) -> bytes:
+    import numpy as np
+
+    return np.repeat(np.frombuffer(pcm, "<i2"), 2).tobytes()

@@ -1,0 +1,371 @@
+"""The process-wide PortAudio, by way of PyAudio.
+
+PortAudio lists the devices once, when it is initialized, and must not be initialized,
+terminated or asked to open and close streams by two threads at a time.  So all of that
+happens here, under one lock.  It is initialized for the first stream and terminated with the
+last one, so that new devices appear once nothing is open.  A stream whose thread hangs in the
+driver is never closed, and keeps it alive for good: terminating would crash that thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from voicews.audio.quiet import hush, quiet_stderr
+from voicews.config import AudioFormat
+from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
+
+if TYPE_CHECKING:
+    import pyaudio
+
+__all__ = ["COMMON_RATES", "Device", "Direction", "Stream", "choose", "list_devices", "open_stream"]
+
+Direction = Literal["input", "output"]
+
+COMMON_RATES = (48000, 44100, 16000, 24000, 32000, 96000, 8000)
+"""The rates that sound cards have, the likeliest first."""
+
+_INT16 = 8  # PortAudio's paInt16
+_NO_SUCH_FORMAT = frozenset({-9997, -9998, -9994})
+"""paInvalidSampleRate, paInvalidChannelCount, paSampleFormatNotSupported."""
+_TRY_ANOTHER = _NO_SUCH_FORMAT | {-9999}
+"""Some drivers answer with paUnanticipatedHostError to a format that they do not have."""
+_BUSY = -9985
+_GONE = frozenset({-9996, -9993})
+"""paInvalidDevice, and paBadIODeviceCombination, which a vanished sound server gives."""
+_PATIENCE = 5.0
+"""Seconds to wait for another thread's opening or closing; longer means that the driver hangs."""
+
+_lock = threading.Lock()
+_system: pyaudio.PyAudio | None = None
+_users = 0
+
+
+@dataclass(frozen=True)
+class Device:
+    """A sound device as PortAudio knows it."""
+
+    index: int
+    """The number to choose it by; it may change when devices come and go."""
+    name: str
+    host_api: str
+    """The system's interface to it, such as ``ALSA``."""
+    inputs: int
+    """Channels it can capture; 0 if it is no microphone."""
+    outputs: int
+    """Channels it can play; 0 if it is no loudspeaker."""
+    default_rate: int
+    """The rate (Hz) that it names as its own."""
+    default_input: bool = False
+    default_output: bool = False
+    input_rates: tuple[int, ...] = ()
+    """Rates (Hz) at which it was found to capture, if it was tried."""
+    output_rates: tuple[int, ...] = ()
+    """Rates (Hz) at which it was found to play, if it was tried."""
+
+    def channels(self, direction: Direction) -> int:
+        """How many channels it has that way."""
+        return self.inputs if direction == "input" else self.outputs
+
+
+class Stream:
+    """An open blocking stream.  Only the thread that opened it may use it."""
+
+    def __init__(self, raw: pyaudio._Stream, device: Device, format: AudioFormat, latency: float) -> None:
+        self._raw = raw
+        self.device = device
+        self.format = format
+        self.latency = latency
+        """Seconds between the device and the program, as PortAudio estimates it."""
+
+    def read(self, samples: int) -> bytes:
+        """Wait for this many samples.
+
+        Raises:
+            DeviceLostError: the device has stopped.
+        """
+        try:
+            # An overflow raised as an exception would have closed the stream: PyAudio does that
+            # on every error.
+            pcm: bytes = self._raw.read(samples, exception_on_overflow=False)
+        except OSError as error:
+            self._lost(error)
+        return pcm
+
+    def write(self, pcm: bytes) -> None:
+        """Wait until these samples are in the device's buffer.
+
+        Raises:
+            DeviceLostError: the device has stopped.
+        """
+        try:
+            self._raw.write(pcm, exception_on_underflow=False)
+        except OSError as error:
+            self._lost(error)
+
+    def stop(self) -> None:
+        """Stop, and drop what is in the device's buffer.
+
+        Raises:
+            DeviceLostError: the device has stopped by itself.
+        """
+        try:
+            self._raw.stop_stream()
+        except OSError as error:
+            self._lost(error)
+
+    def start(self) -> None:
+        """Go on after :meth:`stop`.
+
+        Raises:
+            DeviceLostError: the device has stopped by itself.
+        """
+        try:
+            self._raw.start_stream()
+        except OSError as error:
+            self._lost(error)
+
+    def close(self) -> None:
+        """Give the device back.
+
+        Raises:
+            DeviceLostError: another thread hangs in the sound system.
+        """
+        with _locked():
+            with contextlib.suppress(OSError):  # it is closed already if it has failed
+                self._raw.close()
+            _leave()
+
+    def _lost(self, error: OSError) -> NoReturn:
+        raise DeviceLostError(
+            f"the sound device {self.device.name!r} has stopped ({_reason(error)}): "
+            "it was unplugged, or its sound server has ended"
+        ) from error
+
+
+def list_devices() -> list[Device]:
+    """All devices, as they were when PortAudio was last initialized.
+
+    Raises:
+        BackendMissing: PyAudio is not there, or does not load.
+        AudioError: PortAudio does not start.
+    """
+    with _entered() as system:
+        return _devices(system)
+
+
+def choose(devices: Sequence[Device], wanted: int | str | None, direction: Direction) -> Device:
+    """Find the device that is meant.
+
+    Args:
+        devices: all there are.
+        wanted: None for the system's default, an index, or a part of the name in any case.
+        direction: what it has to be able to do.
+
+    Raises:
+        DeviceNotFound: there is none, or more than one, or it is of the other kind.
+    """
+    kind = "microphone" if direction == "input" else "loudspeaker"
+    able = [device for device in devices if device.channels(direction)]
+    if not able:
+        nothing = "SilenceSource()" if direction == "input" else "NullSink()"
+        raise DeviceNotFound(
+            f"this machine has no {kind}: connect one, or start its sound server (PulseAudio, PipeWire); "
+            f"`voicews devices` shows what there is, and {nothing} does without"
+        )
+    there_are = f"there are: {', '.join(f'{device.index} ({device.name})' for device in able)}"
+    if wanted is None:
+        for device in able:
+            if device.default_input if direction == "input" else device.default_output:
+                return device
+        raise DeviceNotFound(f"the system names no default {kind}; choose one, {there_are}")
+    if isinstance(wanted, int):
+        for device in able:
+            if device.index == wanted:
+                return device
+        raise DeviceNotFound(f"no {kind} has the index {wanted}; {there_are}")
+    found = [device for device in able if device.name.casefold() == wanted.casefold()]
+    found = found or [device for device in able if wanted.casefold() in device.name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} {kind}s have" if found else f"no {kind} has"
+    raise DeviceNotFound(f"{what} {wanted!r} in the name; {there_are}")
+
+
+def open_stream(
+    direction: Direction, wanted: int | str | None, formats: Sequence[AudioFormat], frame: float
+) -> Stream:
+    """Open a device in the first of these formats that it has.
+
+    Args:
+        direction: ``"input"`` or ``"output"``.
+        wanted: see :func:`choose`.
+        formats: in the order of preference.
+        frame: seconds that are read or written at a time.
+
+    Raises:
+        BackendMissing: PyAudio is not there, or does not load.
+        DeviceNotFound: see :func:`choose`.
+        FormatUnsupported: the device has none of the formats.
+        AudioError: the device does not open.
+    """
+    with contextlib.ExitStack() as undo:
+        system = undo.enter_context(_entered())
+        # An index that PortAudio does not know crashes the process, so none gets there unseen.
+        device = choose(_devices(system), wanted, direction)
+        stream = _open_first(system, device, direction, formats, frame)
+        _keep()
+    return stream
+
+
+def _open_first(
+    system: pyaudio.PyAudio,
+    device: Device,
+    direction: Direction,
+    formats: Sequence[AudioFormat],
+    frame: float,
+) -> Stream:
+    refusal: Exception | None = None
+    code = 0
+    for wanted in formats:
+        if wanted.channels > device.channels(direction):
+            continue
+        try:
+            with quiet_stderr():
+                raw = _open_raw(system, device, direction, wanted, frame)
+        except (OSError, ValueError) as error:
+            refusal, code = error, next((arg for arg in error.args if isinstance(arg, int)), 0)
+            if code not in _TRY_ANOTHER:
+                break
+        else:
+            latency = raw.get_input_latency() if direction == "input" else raw.get_output_latency()
+            return Stream(raw, device, wanted, latency)
+    if refusal is not None and code not in _NO_SUCH_FORMAT:
+        raise _not_opened(device, code, refusal) from refusal
+    tried = ", ".join(str(wanted) for wanted in formats)
+    raise FormatUnsupported(
+        f"the sound device {device.name!r} has none of the formats that were tried: {tried}"
+    ) from refusal
+
+
+def _open_raw(
+    system: pyaudio.PyAudio, device: Device, direction: Direction, format: AudioFormat, frame: float
+) -> pyaudio._Stream:
+    return system.open(
+        rate=format.rate,
+        channels=format.channels,
+        format=_INT16,
+        input=direction == "input",
+        output=direction == "output",
+        input_device_index=device.index if direction == "input" else None,
+        output_device_index=device.index if direction == "output" else None,
+        frames_per_buffer=max(1, format.samples(frame)),
+    )
+
+
+def _not_opened(device: Device, code: int, error: Exception) -> AudioError:
+    if code == _BUSY:
+        return AudioError(f"the sound device {device.name!r} is in use by another program, or switched off")
+    if code in _GONE:
+        return DeviceNotFound(f"the sound device {device.name!r} is gone ({_reason(error)})")
+    return AudioError(f"the sound device {device.name!r} does not open: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return next((arg for arg in error.args if isinstance(arg, str)), str(error))
+
+
+# -- the one PyAudio object -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    if not _lock.acquire(timeout=_PATIENCE):
+        raise DeviceLostError(
+            f"another thread has been hanging in the sound system for {_PATIENCE:g} s; "
+            "restart the sound server, or this program"
+        )
+    try:
+        yield
+    finally:
+        _lock.release()
+
+
+@contextlib.contextmanager
+def _entered() -> Iterator[pyaudio.PyAudio]:
+    """Hold the lock and use PortAudio, for as long as the body runs."""
+    with _locked():
+        system = _enter()
+        try:
+            yield system
+        finally:
+            _leave()
+
+
+def _enter() -> pyaudio.PyAudio:
+    global _system, _users  # noqa: PLW0603 - PortAudio itself is global
+    if _system is None:
+        try:
+            import pyaudio
+        except ImportError as error:
+            raise BackendMissing(
+                f"PyAudio cannot be loaded ({error}); it is built from source: "
+                "`apt install portaudio19-dev gcc python3-dev`, then `pip install PyAudio`"
+            ) from error
+        hush("libasound.so.2", "libjack.so.0")
+        try:
+            with quiet_stderr():
+                _system = pyaudio.PyAudio()
+        except OSError as error:
+            raise AudioError(f"PortAudio does not start: {_reason(error)}") from error
+    _users += 1
+    return _system
+
+
+def _keep() -> None:
+    """Count one user more: call under the lock, while PortAudio is in use."""
+    global _users  # noqa: PLW0603
+    _users += 1
+
+
+def _leave() -> None:
+    """Count one user less, and end PortAudio with the last."""
+    global _system, _users  # noqa: PLW0603
+    _users -= 1
+    if _users == 0 and _system is not None:
+        system, _system = _system, None
+        system.terminate()
+
+
+def _devices(system: pyaudio.PyAudio) -> list[Device]:
+    default_input = _default_index(system, "input")
+    default_output = _default_index(system, "output")
+    found = []
+    for index in range(system.get_device_count()):
+        info = system.get_device_info_by_index(index)
+        found.append(
+            Device(
+                index=index,
+                name=str(info["name"]),
+                host_api=str(system.get_host_api_info_by_index(int(info["hostApi"]))["name"]),
+                inputs=int(info["maxInputChannels"]),
+                outputs=int(info["maxOutputChannels"]),
+                default_rate=round(float(info["defaultSampleRate"])),
+                default_input=index == default_input,
+                default_output=index == default_output,
+            )
+        )
+    return found
+
+
+def _default_index(system: pyaudio.PyAudio, direction: Direction) -> int | None:
+    try:
+        if direction == "input":
+            return int(system.get_default_input_device_info()["index"])
+        return int(system.get_default_output_device_info()["index"])
+    except OSError:  # there is none
+        return None

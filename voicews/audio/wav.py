@@ -1,0 +1,365 @@
+"""WAV files in the place of a microphone and of a loudspeaker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from voicews.audio.base import AudioSink, AudioSource
+from voicews.audio.clock import Pacer, PlaybackClock
+from voicews.audio.convert import Converter, require_whole_samples
+from voicews.config import AudioFormat
+from voicews.errors import AudioError, ConfigError, FormatUnsupported, InvalidState
+
+__all__ = ["WavSink", "WavSource"]
+
+_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+_PCM = 1
+_EXTENSIBLE = 0xFFFE
+_ENCODINGS = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
+_MAGIC = {b"ID3": "an MP3 file", b"OggS": "an Ogg file", b"fLaC": "a FLAC file", b"FORM": "an AIFF file"}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where in a file the samples are, and how they are written."""
+
+    format: AudioFormat
+    width: int
+    start: int
+    length: int
+
+
+def _layout(file: BinaryIO, path: Path) -> _Layout:
+    """Read a file's RIFF chunks up to its samples.
+
+    The standard library's reader knows no WAVE_FORMAT_EXTENSIBLE before Python 3.12, which
+    many programs write for 24 bits, nor the open-ended files that come out of a pipe.
+    """
+    head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        what = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "something else")
+        raise FormatUnsupported(
+            f"{path} is no WAV file but {what if head else 'empty'}; convert it to WAV first"
+        )
+    described: tuple[AudioFormat, int] | None = None
+    while len(chunk := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"fmt ":
+            described = _description(file.read(size + size % 2), path)
+        elif name == b"data":
+            if described is None:
+                raise FormatUnsupported(
+                    f"{path} is a broken WAV file: its samples come before their description"
+                )
+            sound, width = described
+            start = file.tell()
+            there = file.seek(0, os.SEEK_END) - start
+            whole = width * sound.channels
+            return _Layout(
+                sound, width, start, (there if size in (0, 0xFFFFFFFF) else min(size, there)) // whole
+            )
+        else:
+            file.seek(size + size % 2, os.SEEK_CUR)
+    raise FormatUnsupported(f"{path} is a broken WAV file: it ends before its samples")
+
+
+def _description(chunk: bytes, path: Path) -> tuple[AudioFormat, int]:
+    if len(chunk) < 16:
+        raise FormatUnsupported(f"{path} is a broken WAV file: its description is too short")
+    encoding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunk)
+    if encoding == _EXTENSIBLE and len(chunk) >= 26:
+        encoding = struct.unpack_from("<H", chunk, 24)[0]
+    if encoding != _PCM:
+        name = _ENCODINGS.get(encoding, f"encoding {encoding}")
+        raise FormatUnsupported(f"{path} holds {name}; convert it to 16-bit PCM")
+    if bits not in (8, 16, 24, 32):
+        raise FormatUnsupported(f"{path} has samples of {bits} bits; 8, 16, 24 and 32 can be read")
+    try:
+        return AudioFormat(rate, channels), bits // 8
+    except ConfigError as error:
+        raise FormatUnsupported(f"{path} has {channels} channels at {rate} Hz: {error}") from error
+
+
+def _to_16_bit(raw: bytes, width: int) -> bytes:
+    if width == 2:
+        return raw
+    import numpy as np
+
+    if width == 1:  # the only width that is unsigned
+        return ((np.frombuffer(raw, np.uint8).astype("<i2") - 128) * 256).astype("<i2").tobytes()
+    return np.frombuffer(raw, np.uint8).reshape(-1, width)[:, -2:].tobytes()
+
+
+class WavSource(AudioSource):
+    """Delivers a WAV file's sound as if it were being spoken.
+
+    PCM of 8, 16, 24 or 32 bits; rate and channels are converted.  The last frame is filled up
+    with silence.  Each :meth:`open` starts from the beginning.
+
+    Args:
+        path: the file.
+        realtime: False delivers as fast as it is read.
+        loop: True starts over at the end, for ever.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], realtime: bool = True, *, loop: bool = False) -> None:
+        self._path = Path(path)
+        self._realtime = realtime
+        self._loop = loop
+        self._file: BinaryIO | None = None
+
+    def open(self, format: AudioFormat, frame_samples: int) -> None:
+        """Open the file.
+
+        Raises:
+            AudioError: it cannot be read.
+            FormatUnsupported: it is no WAV file, or one of a kind that is not supported.
+        """
+        self.close()
+        try:
+            file = self._path.open("rb")
+        except OSError as error:
+            raise AudioError(f"cannot read {self._path}: {error.strerror or error}") from error
+        try:
+            layout = _layout(file, self._path)
+            file.seek(layout.start)
+        except OSError as error:
+            file.close()
+            raise AudioError(f"cannot read {self._path}: {error.strerror or error}") from error
+        except BaseException:
+            file.close()
+            raise
+        if self._loop and not layout.length:
+            file.close()
+            raise FormatUnsupported(f"{self._path} holds no sound that could be repeated")
+        self._file, self._layout, self._left = file, layout, layout.length
+        self._frame_samples, self._sample_bytes = frame_samples, format.bytes_per_sample
+        self._converter = Converter(layout.format, format)
+        self._ended = False
+        self._pacer = Pacer(frame_samples / format.rate)
+
+    def read(self) -> bytes | None:
+        """Wait until the next frame is due, and read it; None after the last.
+
+        Raises:
+            AudioError: the file cannot be read any more.
+            InvalidState: the source is not open.
+        """
+        if self._file is None:
+            raise InvalidState("read() on a WavSource that is not open")
+        if self._ended:
+            return None
+        pcm = b""
+        while missing := self._frame_samples - len(pcm) // self._sample_bytes:
+            raw = self._take(self._file, self._converter.inputs_for(missing))
+            pcm += self._converter.process(raw)
+            if not self._left:
+                if not self._loop:
+                    self._ended = True
+                    pcm += self._converter.flush()
+                    break
+                self._file.seek(self._layout.start)
+                self._left = self._layout.length
+        if not pcm:
+            return None
+        if self._realtime:
+            self._pacer.wait()
+        frame_bytes = self._frame_samples * self._sample_bytes
+        return pcm[:frame_bytes].ljust(frame_bytes, b"\0")
+
+    def _take(self, file: BinaryIO, samples: int) -> bytes:
+        samples = min(samples, self._left)
+        size = self._layout.width * self._layout.format.channels
+        try:
+            raw = file.read(samples * size)
+        except OSError as error:
+            raise AudioError(f"cannot read {self._path}: {error.strerror or error}") from error
+        got = len(raw) // size
+        self._left = self._left - got if got == samples else 0
+        return _to_16_bit(raw[: got * size], self._layout.width)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __repr__(self) -> str:
+        return f"WavSource({str(self._path)!r})"
+
+
+class WavSink(AudioSink):
+    """Writes what a listener would have heard into a WAV file.
+
+    Sound counts as heard at the pace of a loudspeaker, so that an interruption cuts it where
+    it would have been cut; the silence between two answers is left out.  The file is whole
+    and playable whenever the sound has played out, and after :meth:`close`.
+
+    The first :meth:`open` starts the file, in its format; later ones go on with it, converting
+    if their format is another.
+
+    Args:
+        path: the file; one that exists is overwritten.
+        realtime: False counts all sound as heard at once.
+    """
+
+    _CHUNK = 0.25
+    """Seconds of heard sound that are worth a write to the disk."""
+
+    def __init__(self, path: str | os.PathLike[str], realtime: bool = True) -> None:
+        self._path = Path(path)
+        self._realtime = realtime
+        self._file: BinaryIO | None = None
+        self._file_format: AudioFormat | None = None
+        self._unheard = bytearray()
+        self._saved = 0
+        self._clock = PlaybackClock()
+
+    def open(self, format: AudioFormat) -> None:
+        """Start the file, or go on with it.
+
+        Raises:
+            AudioError: it cannot be written.
+        """
+        self.close()
+        first = self._file_format is None
+        try:
+            self._file = self._path.open("w+b" if first else "r+b")
+            self._file_format = self._file_format or format
+            self._file.seek(0, os.SEEK_END)
+            if first:
+                self._write_header()
+        except OSError as error:
+            self._fail(error)
+        self._format = format
+        self._converter = Converter(format, self._file_format)
+        self._saved = 0  # samples since open()
+        self._clock = PlaybackClock()
+
+    def write(self, pcm: bytes) -> None:
+        """Take these samples.  Does not block.
+
+        Raises:
+            AudioError: the disk is full, or the file has become unwritable.
+            FormatUnsupported: the bytes are not whole samples.
+            InvalidState: the sink is not open.
+        """
+        if self._file is None:
+            raise InvalidState("write() on a WavSink that is not open")
+        require_whole_samples(pcm, self._format)
+        if not pcm:
+            return
+        now = time.monotonic()
+        late = self._clock.add(self._format.seconds(pcm), now)
+        if not self._realtime:
+            self._clock.correct(now, now)
+        elif late:
+            self.underruns += 1
+        self._unheard += pcm
+        self._save()
+
+    def pending(self) -> float:
+        """Seconds of written sound whose time has not passed yet.
+
+        Raises:
+            AudioError: the disk is full, or the file has become unwritable.
+        """
+        self._save()
+        return self._clock.pending(time.monotonic())
+
+    @property
+    def position(self) -> float:
+        """Seconds of written sound whose time has passed."""
+        return self._clock.position(time.monotonic())
+
+    def flush(self) -> float:
+        """Forget what has not been heard yet.
+
+        Raises:
+            AudioError: the disk is full, or the file has become unwritable.
+        """
+        heard = self._clock.forget(time.monotonic())
+        if self._file is not None:
+            self._append(self._due(heard))
+            self._unheard.clear()
+        return heard
+
+    def close(self) -> None:
+        """Forget what has not been heard yet, and complete the file.
+
+        Raises:
+            AudioError: the disk is full, or the file has become unwritable.
+        """
+        if self._file is None:
+            return
+        self.flush()
+        file, self._file = self._file, None
+        try:
+            file.close()
+        except OSError as error:
+            self._fail(error)
+
+    def _due(self, heard: float) -> int:
+        return min(
+            self._format.samples(heard) - self._saved, len(self._unheard) // self._format.bytes_per_sample
+        )
+
+    def _save(self) -> None:
+        """Write what has been heard since the last time, if it is worth it."""
+        now = time.monotonic()
+        if not self._unheard:
+            return
+        if not self._clock.pending(now):
+            self._append(len(self._unheard) // self._format.bytes_per_sample, tail=True)
+        elif (due := self._due(self._clock.position(now))) >= self._format.samples(self._CHUNK):
+            self._append(due)
+
+    def _append(self, samples: int, *, tail: bool = False) -> None:
+        assert self._file is not None
+        size = samples * self._format.bytes_per_sample
+        pcm = self._converter.process(bytes(self._unheard[:size]))
+        if tail:
+            pcm += self._converter.flush()
+        del self._unheard[:size]
+        self._saved += samples
+        try:
+            self._file.write(pcm)
+            self._write_header()
+        except OSError as error:
+            self._fail(error)
+
+    def _write_header(self) -> None:
+        """Make the header tell the present length, and leave the file at its end."""
+        assert self._file is not None
+        assert self._file_format is not None
+        rate, size = self._file_format.rate, self._file_format.bytes_per_sample
+        end = max(self._file.seek(0, os.SEEK_END), _HEADER.size)
+        self._file.seek(0)
+        self._file.write(
+            _HEADER.pack(
+                *(b"RIFF", end - 8, b"WAVE"),
+                *(b"fmt ", 16, _PCM, self._file_format.channels, rate, rate * size, size, 16),
+                *(b"data", end - _HEADER.size),
+            )
+        )
+        self._file.seek(0, os.SEEK_END)
+        self._file.flush()
+
+    def _fail(self, error: OSError) -> NoReturn:
+        """Let go of the file and say why."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # it says the same again of what it could not write
+                file.close()
+        raise AudioError(
+            f"cannot write {self._path}: {error.strerror or error}; choose another file, or make room"
+        ) from error
+
+    def __repr__(self) -> str:
+        return f"WavSink({str(self._path)!r})"
