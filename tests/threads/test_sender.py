@@ -122,9 +122,10 @@ def test_a_close_ends_the_sender(make: Make) -> None:
     rig.sender.close(1001, "going")
     assert rig.sender.ended_within(PATIENCE)
     assert rig.sender.has_closed
+    assert isinstance(rig.transport.receive(), PeerClose)
+    rig.transport.abort()
     rig.call.wait_until_over()
     assert rig.call.close_code == 1001
-    assert isinstance(rig.transport.receive(), PeerClose)
 
 
 def test_a_shut_outbox_is_sent_to_its_end_then_the_stream_is_closed(make: Make) -> None:
