@@ -7,16 +7,17 @@ machine without a sound card, where the error that matters is raised anyway.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = ["hush", "quiet_stderr"]
 
@@ -45,6 +46,8 @@ def hush(*libraries: str) -> None:
     """
     if not sys.platform.startswith("linux"):
         return
+    import ctypes
+
     # Any C function that takes nothing and changes nothing will do, whatever it is called with.
     # One written in Python would be called by threads that outlive the interpreter.
     deaf = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
@@ -55,6 +58,8 @@ def hush(*libraries: str) -> None:
 
 
 def _set_handlers(path: str, setters: tuple[str, ...], handler: ctypes.c_void_p) -> None:
+    import ctypes
+
     try:
         library = ctypes.CDLL(path)
         for name in setters:
@@ -83,6 +88,8 @@ class _Held:
                 stderr = os.dup(2)
             except OSError:  # the process has no stderr
                 return
+            import tempfile
+
             try:
                 spool = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
             except OSError:  # nowhere to write: rather noise than an error
