@@ -79,6 +79,8 @@ class ToolResult(Command):
 class SendMessage(Command):
     """A message in the server's own words: JSON if a mapping, else as it is.
 
+    A mapping is copied, for it may have to wait until it can be sent.
+
     Raises:
         ConfigError: the mapping cannot be written as JSON, or the text not as UTF-8.
     """
@@ -88,7 +90,8 @@ class SendMessage(Command):
     def __post_init__(self) -> None:
         try:
             if isinstance(self.data, Mapping):
-                json.dumps(dict(self.data), allow_nan=False)
+                written = json.dumps(dict(self.data), allow_nan=False)
+                object.__setattr__(self, "data", json.loads(written))
             elif isinstance(self.data, str):
                 self.data.encode()
             elif not isinstance(self.data, bytes):

@@ -223,7 +223,7 @@ class _PlainSession(Session):
 
         Raises:
             Unsupported: the dialect has no word for it.
-            LocalProtocolError: the session is not ready, or what is to be sent is no JSON or no text.
+            LocalProtocolError: the session is not ready.
         """
         if not self._ready:
             raise LocalProtocolError(f"{type(command).__name__} before the server has said that it is ready")
@@ -244,7 +244,7 @@ class _PlainSession(Session):
             case TruncateResponse(heard_ms=heard_ms):
                 self._say(type="truncate", heard_ms=heard_ms)
             case SendMessage(data=data):
-                self._to_send.append(_own_words(data))
+                self._to_send.append(_to_json(data) if isinstance(data, Mapping) else data)
             case _:
                 raise Unsupported(f"the plain dialect has no word for {type(command).__name__}")
 
@@ -410,17 +410,6 @@ _KINDS: Mapping[str | None, Callable[[_PlainSession, Json], list[Event] | None]]
 def _to_json(message: Mapping[str, Any]) -> str:
     """Compact, and pure ASCII, so that no half of a surrogate pair can make the WebSocket refuse it."""
     return json.dumps(dict(message), allow_nan=False, separators=(",", ":"))
-
-
-def _own_words(data: Mapping[str, Any] | str | bytes) -> str | bytes:
-    try:
-        if isinstance(data, Mapping):
-            return _to_json(data)
-        if isinstance(data, str):
-            data.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise LocalProtocolError(f"SendMessage's data cannot be written as JSON or UTF-8: {error}") from error
-    return data
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,0 +1,72 @@
+"""What has been said so far."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from voicews.errors import ConfigError
+from voicews.history import History, Turn
+
+
+def test_turns_stay_in_order_and_the_oldest_goes() -> None:
+    history = History(2)
+    history.add("user", "one")
+    history.add("assistant", "two")
+    history.add("user", "three")
+    assert history.turns == (Turn("assistant", "two"), Turn("user", "three"))
+    assert list(history) == list(history.turns)
+    assert len(history) == 2
+    assert repr(history) == "<History of 2 turns>"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_blank_text_is_no_turn(text: str) -> None:
+    history = History()
+    history.add("user", text)
+    assert len(history) == 0
+
+
+def test_turns_to_begin_with_are_bounded_too() -> None:
+    turns = tuple(Turn("user", str(number)) for number in range(5))
+    assert History(2, turns).turns == turns[3:]
+
+
+def test_none_may_be_kept() -> None:
+    history = History(0)
+    history.add("user", "one")
+    assert history.turns == ()
+
+
+def test_a_negative_limit_is_refused() -> None:
+    with pytest.raises(ConfigError, match="-1"):
+        History(-1)
+
+
+def test_turns_are_a_snapshot() -> None:
+    history = History()
+    history.add("user", "one")
+    before = history.turns
+    history.add("user", "two")
+    assert before == (Turn("user", "one"),)
+    assert [turn.text for turn in history] == ["one", "two"]
+
+
+def test_it_can_be_read_while_others_write() -> None:
+    """Going over a plain deque that changes would raise."""
+    history = History(10)
+    each = 2000
+
+    def write() -> None:
+        for number in range(each):
+            history.add("user", str(number))
+
+    writer = threading.Thread(target=write, name="voicews-test-writer", daemon=True)
+    writer.start()
+    while writer.is_alive():
+        texts = [int(turn.text) for turn in history]
+        assert texts == sorted(texts)
+        assert len(texts) <= 10
+    writer.join()
+    assert history.turns[-1].text == str(each - 1)
