@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import voicews
+import voicews.assistant
 import voicews.audio
 import voicews.commands
 import voicews.dialects
@@ -112,7 +113,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_reference_knows_every_public_name() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = set(voicews.__all__) - {"VoiceClient"}
-    names |= {*voicews.audio.__all__, *voicews.commands.__all__, *voicews.dialects.__all__}
+    for module in (voicews.assistant, voicews.audio, voicews.commands, voicews.dialects):
+        names |= set(module.__all__)
     names |= {name for name in vars(voicews.VoiceClient) if not name.startswith("_")}
     assert {
         name for name in names if not re.search(rf"`[^`\n]*\b{name}\b|^  +{name}\b", pages, re.MULTILINE)
