@@ -473,6 +473,22 @@ def test_a_close_in_good_order_ends_the_run_and_plays_what_was_said(server: Peer
     assert speaker.position == pytest.approx(1.0)
 
 
+def test_a_conversation_that_ends_well_before_open_returns_is_no_error(server: Peer) -> None:
+    class SlowToOpen(EarSpeaker):
+        """Opens only after the conversation is over."""
+
+        def open(self, format: AudioFormat) -> None:
+            server.call().wait_until_over()
+            super().open(format)
+
+    server.react = lambda call: call.close(1000)
+    voice = quiet(server, speaker=SlowToOpen())
+    voice.open()
+    assert voice.wait(PATIENCE)
+    assert voice.state is State.CLOSED
+    voice.close()
+
+
 def test_a_fatal_close_code_ends_the_run_with_its_error(server: Peer) -> None:
     server.react = lambda call: call.close(1008, "policy")
     with pytest.raises(ConnectionClosed) as caught:
@@ -637,6 +653,23 @@ def test_close_interrupts_the_backoff() -> None:
     with pytest.raises(InvalidState):
         voice.open()
     assert time.monotonic() - began < 10
+
+
+def test_run_returns_quietly_when_a_callback_closes_while_connecting() -> None:
+    config = ClientConfig(backoff=Backoff(initial=30, cap=30, max_attempts=None))
+    voice = quiet(f"ws://127.0.0.1:{unused_port()}", config=config)
+    voice.on(Reconnecting, voice.close)
+    voice.run()
+    assert voice.state is State.CLOSED
+
+
+def test_run_goes_on_with_a_client_that_is_open(server: Peer) -> None:
+    voice = quiet(server)
+    voice.open()
+    voice.on(Message, voice.close)
+    server.call().send("bye")
+    voice.run()
+    assert len(server.calls) == 1
 
 
 def test_a_server_that_never_answers_the_close_is_left_at_the_deadline(server: Peer) -> None:

@@ -280,13 +280,14 @@ class VoiceClient:
         """Open the devices, connect, and return when the server has accepted the session.
 
         Failures that may pass are retried as ``config.backoff`` says; meanwhile this waits.
+        It also returns if the server has ended the conversation in good order by then.
 
         Args:
             timeout: seconds to wait at most, after which the client is closed again; None
                 leaves it to the backoff.
 
         Raises:
-            InvalidState: it is open already.
+            InvalidState: it is open already, or close() was called meanwhile.
             AudioError: a sound device cannot be had.
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.
@@ -322,7 +323,8 @@ class VoiceClient:
             raise TimeoutError(f"no session within {timeout} s") from error
         if self.state.ended:
             self._raise_what_went_wrong()
-            raise InvalidState("the client was closed while it was being opened")
+            if not supervisor.connections:
+                raise InvalidState("the client was closed while it was being opened")
         for error in supervisor.fallbacks:
             warnings.warn(BackendFallback(f"using silence: {error}"), stacklevel=2)
 
@@ -369,18 +371,27 @@ class VoiceClient:
             raise ShutdownTimeout([*left, *supervisor.survivors])
 
     def run(self) -> None:
-        """Open, and wait until the client has ended or Ctrl+C is pressed; then close.
+        """Open (unless it is open), wait until the client has ended or Ctrl+C is pressed, close.
 
         Raises:
             VoicewsError: what went wrong, if anything did.
         """
         try:
-            self.open()
+            if self._supervisor is None or self.state.ended:
+                self._open_unless_closed()
             self.wait()
         except KeyboardInterrupt:
             log.info("interrupted from the keyboard")
         finally:
             self.close()
+
+    def _open_unless_closed(self) -> None:
+        try:
+            self.open()
+        except InvalidState:
+            # A callback that closes while we connect has ended the run as it should.
+            if self.state is not State.CLOSED:
+                raise
 
     def __enter__(self) -> Self:
         self.open()
