@@ -40,6 +40,7 @@ contains a header value or a URL's query: those are where tokens live.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 __all__ = [
     "AudioError",
@@ -74,7 +75,17 @@ __all__ = [
 
 
 class VoicewsError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package.  All of them can be copied and pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseException would call the class with the message for its only argument.
+        return _remake, (type(self), self.args), vars(self)
+
+
+def _remake(kind: type[VoicewsError], args: tuple[Any, ...]) -> VoicewsError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ConfigError(VoicewsError, ValueError):
