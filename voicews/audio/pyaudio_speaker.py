@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 class PyAudioSpeaker(AudioSink):
     """Plays on a sound device by blocking writes.
 
-    Takes less of the processor than :class:`Speaker` and stands a busy interpreter better, notices at
-    once that its device has gone, and leaves ``pygame.mixer`` to the program; but it is heard,
-    and falls silent, some 40 ms later.
+    Takes less of the processor than :class:`Speaker` and stands a busy interpreter better, notices
+    at once that its device has gone, and leaves ``pygame.mixer`` to the program.  Up to 60 ms of
+    sound are with the device, where what was written ahead is not.  :meth:`write` waits for the
+    device, so give it short pieces if you want to be able to flush.
 
     Args:
         device: None for the system's default, an index, or a part of the name in any case;

@@ -20,6 +20,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
 __all__ = ["FeedCounters", "Speaker", "loudspeakers"]
 
 log = logging.getLogger(__name__)
+
+_SDL_DEVICES = range(2, 17)
+"""The numbers that SDL gives to opened devices; 1 is a relic that pygame does not use."""
+_SDL_AUDIO_PLAYING = 1
+_QUITTING = 1.0
+"""Seconds that a device which has stalled may take to be closed."""
 
 _mixer_lock = threading.Lock()
 _mixer_owner: Speaker | None = None
@@ -99,6 +106,8 @@ class Speaker(AudioSink):
     """Seconds within which the next call of pending() is expected."""
     _STALL = 0.5
     """Seconds that a piece may take longer than it lasts before the device counts as lost."""
+    _WATCHING = 0.1
+    """Seconds between two looks whether the device is still there."""
     _KEPT = 32
 
     def __init__(
@@ -159,6 +168,9 @@ class Speaker(AudioSink):
         self._polled_at = time.monotonic()
         self._dry_since = -math.inf
         self._overdue_since: float | None = None
+        self._stalled = False
+        self._plays_on = _watch(pygame)
+        self._watched_at = time.monotonic()
         log.info("loudspeaker opened: %s, buffer %.1f ms", format, self._buffer * 1000)
 
     def _buffer_samples(self, format: AudioFormat) -> int:
@@ -239,6 +251,9 @@ class Speaker(AudioSink):
     def close(self) -> None:
         """Be silent and end the mixer.
 
+        A device that has stalled is given a second to end.  If it takes longer, the speaker
+        cannot be opened again until it has.
+
         Raises:
             InvalidState: another thread has it open and still runs.
         """
@@ -249,12 +264,10 @@ class Speaker(AudioSink):
             raise InvalidState(f"the speaker belongs to thread {owner.name!r}, which has to close it")
         self._clock.forget(time.monotonic())
         pygame, self._pygame = self._pygame, None
-        try:
-            pygame.mixer.quit()
-        finally:
-            _disclaim(self)
-        self._mixing.clear()
-        self._kept.clear()
+        if self._stalled:
+            _quit_patiently(self, pygame)
+        else:
+            _quit(self, pygame)
 
     def _require_owner(self, what: str) -> None:
         if self._pygame is None:
@@ -266,6 +279,12 @@ class Speaker(AudioSink):
 
     def _feed(self, now: float) -> None:
         """Give the mixer its next piece, if it is time."""
+        if now - self._watched_at >= self._WATCHING:
+            self._watched_at = now
+            if not self._plays_on():
+                raise DeviceLostError(
+                    "the loudspeaker has gone: it was unplugged, or its sound server has ended"
+                )
         channel = self._channel
         queued = channel.get_queue()
         playing = channel.get_sound()
@@ -298,6 +317,7 @@ class Speaker(AudioSink):
         elif self._mixing and now > self._mixed_at + self._buffer:
             self._overdue_since = self._overdue_since or now
             if now - self._overdue_since > self._STALL:
+                self._stalled = True
                 raise DeviceLostError(
                     f"the loudspeaker has taken no sound for {self._STALL:g} s; its sound server hangs"
                 )
@@ -385,9 +405,7 @@ def _claim(speaker: Speaker, pygame: ModuleType) -> None:
     global _mixer_owner  # noqa: PLW0603 - the mixer itself is global
     with _mixer_lock:
         if _mixer_owner is not None:
-            raise AudioError(
-                "another Speaker has the mixer open; there can be one, the next is PyAudioSpeaker()"
-            )
+            raise AudioError("another Speaker has the mixer open, or hangs in it; take PyAudioSpeaker()")
         if pygame.mixer.get_init() is not None:
             raise AudioError("this program uses pygame.mixer for itself; take PyAudioSpeaker() instead")
         _mixer_owner = speaker
@@ -398,6 +416,43 @@ def _disclaim(speaker: Speaker) -> None:
     with _mixer_lock:
         if _mixer_owner is speaker:
             _mixer_owner = None
+
+
+def _quit(speaker: Speaker, pygame: ModuleType) -> None:
+    try:
+        pygame.mixer.quit()
+    finally:
+        _disclaim(speaker)
+
+
+def _quit_patiently(speaker: Speaker, pygame: ModuleType) -> None:
+    """End a mixer whose device hangs, without hanging with it: nobody uses it any more."""
+    quitting = threading.Thread(
+        target=_quit, args=(speaker, pygame), name="voicews-speaker-quit", daemon=True
+    )
+    quitting.start()
+    quitting.join(_QUITTING)
+    if quitting.is_alive():
+        log.warning("the loudspeaker hangs and cannot be closed yet")
+
+
+def _watch(pygame: ModuleType) -> Callable[[], bool]:
+    """How to ask whether the mixer still plays to a device.
+
+    SDL lets a mixer whose device has gone go on in silence, and tells of it in an event that
+    only a program with a window would see.  So SDL itself is asked, where it can be found.
+    """
+    import ctypes
+
+    for path in (*_bundled(pygame, "libSDL2-2*"), "libSDL2-2.0.so.0"):
+        try:
+            status = ctypes.CDLL(path).SDL_GetAudioDeviceStatus
+        except (OSError, AttributeError):
+            continue
+        for device in _SDL_DEVICES:
+            if status(device) == _SDL_AUDIO_PLAYING:
+                return lambda: bool(status(device) == _SDL_AUDIO_PLAYING)
+    return lambda: True
 
 
 def _init(pygame: ModuleType, format: AudioFormat, buffer: int, name: str | None) -> None:
