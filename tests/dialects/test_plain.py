@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -535,3 +537,44 @@ def test_repr() -> None:
     assert repr(Plain("ws://user:pw@[::1]:8765/talk?key=k", output_format=AudioFormat(24000))) == (
         "Plain('ws://[::1]:8765/talk', 16000 Hz mono int16 up, 24000 Hz mono int16 down)"
     )
+
+
+# -- the reference -----------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "plain.md").read_text(encoding="utf-8")
+
+
+def test_the_conversation_in_the_reference_is_understood() -> None:
+    said_by_us = [line.split(maxsplit=1)[1] for line in PAGE.splitlines() if line.startswith('client  {"')]
+    heard = [line.split(maxsplit=1)[1] for line in PAGE.splitlines() if line.startswith('server  {"')]
+    session = begin(resume=True, eof={"type": "end_of_stream"})
+    events = [event for message in heard[:-1] for event in session.receive(message)]
+    session.finish()
+    session.receive(heard[-1])
+    assert session.finished
+    assert session.messages_to_send() == said_by_us
+    assert [str(event) for event in events if isinstance(event, Transcript | Token)] == [
+        "what time", "what time is it", "It is ", "noon.", "It is noon."
+    ]  # fmt: skip
+    assert not any(isinstance(event, Message) for event in events)
+
+
+def test_the_reference_knows_every_word() -> None:
+    rows = [json.loads(cell) for cell in re.findall(r"`(\{[^`…]*\})`", PAGE.replace('"…"', '"a"'))]
+    told = {row["type"] for row in rows}
+    server_kinds = {kind for kind in plain_module._KINDS if kind}
+    assert server_kinds <= told | {"transcription", "partial", "final"}
+    session = begin()
+    for command in (SendText("a"), StartTurn(), EndTurn(), InterruptResponse(), TruncateResponse(1)):
+        session.send(command)
+    assert {message["type"] for message in said(session)} <= told
+
+
+def test_the_ways_to_say_a_transcript_in_the_reference() -> None:
+    lines = PAGE.split("```json\n")[1].split("```")[0].splitlines()
+    assert hear(*lines) == [
+        Transcript("user", "turn on", False),
+        Transcript("user", "turn on", False),
+        Transcript("user", "turn on the light", True),
+        Transcript("user", "turn on the light", True),
+    ]
