@@ -529,7 +529,7 @@ _open_clients: weakref.WeakSet[VoiceClient] = weakref.WeakSet()
 @atexit.register
 def _close_forgotten() -> None:
     """Give devices and sockets back at the interpreter's end."""
-    for client in list(_open_clients):
+    for client in [client for client in _open_clients if not client.state.ended]:
         try:
             client.close()
         except ShutdownTimeout as error:

@@ -515,6 +515,8 @@ class Supervisor(Worker):
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread.name for thread in threads if thread.is_alive())
+        if self.survivors:
+            log.error("still running after the deadline: %s", ", ".join(self.survivors))
 
     def _end_connection(self, deadline: Deadline, graceful: bool) -> None:
         connection = self._connection

@@ -1,0 +1,170 @@
+"""What only the supervisor decides; the whole of its work is seen through the client's tests."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.fakes import EarSpeaker, HandMicrophone
+from tests.peer import PATIENCE, peer, unused_port
+from voicews import (
+    Backoff,
+    Buffers,
+    ClientConfig,
+    ConnectTimeout,
+    DeviceLostError,
+    FramesDropped,
+    Reconnecting,
+    ShutdownTimeout,
+    State,
+    Timeouts,
+    VoiceClient,
+)
+from voicews.audio.silence import NullSink, SilenceSource
+from voicews.config import AudioFormat
+from voicews.dialects import Plain, Session
+from voicews.dialects.base import Request
+from voicews.history import History
+from voicews.threads.supervisor import Alarms
+
+
+def client(server: Any, **options: Any) -> VoiceClient:
+    return VoiceClient(server, **{"microphone": SilenceSource(), "speaker": NullSink(), **options})
+
+
+def test_alarms_ring_once_and_in_order() -> None:
+    alarms = Alarms()
+    assert alarms.next() is None
+    alarms.set("later", 60)
+    alarms.set("second", -1)
+    alarms.set("first", -2)
+    alarms.set("cancelled", -3)
+    alarms.clear("cancelled", "unknown")
+    assert alarms.next() == 0.0
+    assert alarms.due() == ["first", "second"]
+    assert alarms.due() == []
+    assert alarms.is_set("later")
+    left = alarms.next()
+    assert left is not None
+    assert 50 < left <= 60
+
+
+def test_a_session_that_is_never_accepted_is_left() -> None:
+    config = ClientConfig(timeouts=Timeouts(session=0.1), backoff=Backoff(max_attempts=0))
+    with peer() as server:
+        voice = client(Plain(server.url, await_ready=True), config=config)
+        with pytest.raises(ConnectTimeout, match="session"):
+            voice.open()
+
+
+def test_an_attempt_that_hangs_in_the_users_code_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicews.threads.supervisor._OVERDUE", 0.1)
+    go_on = threading.Event()
+
+    class Hanging(Plain):
+        def request(self) -> Request:
+            go_on.wait(PATIENCE)
+            return super().request()
+
+    config = ClientConfig(
+        timeouts=Timeouts(connect=0.1, close=0.5), backoff=Backoff(initial=0.01, max_attempts=1)
+    )
+    voice = client(Hanging(f"ws://127.0.0.1:{unused_port()}"), config=config)
+    try:
+        with pytest.raises(ConnectTimeout):
+            voice.open()
+        with pytest.raises(ShutdownTimeout) as caught:
+            voice.close()
+        assert caught.value.threads == ("voicews-receiver", "voicews-receiver")
+    finally:
+        go_on.set()
+
+
+def test_a_device_that_hangs_while_opening_is_a_fault() -> None:
+    go_on = threading.Event()
+
+    class Hanging(SilenceSource):
+        def open(self, format: AudioFormat, frame_samples: int) -> None:
+            go_on.wait(PATIENCE)
+            super().open(format, frame_samples)
+
+    config = ClientConfig(timeouts=Timeouts(device=0.1, close=0.7))
+    with peer() as server:
+        voice = client(server.url, microphone=Hanging(), config=config)
+        with pytest.raises(DeviceLostError, match="microphone could not be opened"):
+            voice.open()
+        with pytest.raises(ShutdownTimeout) as caught:
+            voice.close()
+        assert caught.value.threads == ("voicews-capture",)
+        assert voice.state is State.FAILED
+        go_on.set()
+
+
+def test_a_dialect_with_a_bug_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
+    class Buggy(Plain):
+        def begin(self, previous: Session | None, history: History) -> Session:
+            raise ZeroDivisionError
+
+    voice = client(Buggy("ws://localhost"))
+    with pytest.raises(ZeroDivisionError):
+        voice.run()
+    assert voice.state is State.FAILED
+
+
+def test_each_session_gets_the_one_before() -> None:
+    seen: list[Session | None] = []
+
+    class Remembering(Plain):
+        def begin(self, previous: Session | None, history: History) -> Session:
+            seen.append(previous)
+            return super().begin(previous, history)
+
+    config = ClientConfig(backoff=Backoff(initial=0.01))
+    with peer() as server, client(Remembering(server.url), config=config):
+        server.call().cut()
+        server.call(2).wait_for_audio()
+    assert seen[0] is None
+    assert isinstance(seen[1], Session)
+
+
+def test_drops_are_told() -> None:
+    told: list[FramesDropped] = []
+    news = threading.Event()
+
+    def note(event: FramesDropped) -> None:
+        told.append(event)
+        news.set()
+
+    microphone = HandMicrophone()
+    config = ClientConfig(backoff=Backoff(initial=60, cap=60), buffers=Buffers(outbox=0.1))
+    voice = client(f"ws://127.0.0.1:{unused_port()}", microphone=microphone, config=config)
+    voice.on(FramesDropped, note)
+    voice.once(Reconnecting, lambda: microphone.frames.extend([bytes(640)] * 30))
+    opening = threading.Thread(target=voice.run)
+    opening.start()
+    assert news.wait(PATIENCE)
+    voice.close()
+    opening.join(PATIENCE)
+    assert told[0].buffer == "outbox"
+    assert told[0].cause == "overflow"
+    assert told[0].count >= 20
+
+
+def test_the_user_may_cut_the_playing_out_short() -> None:
+    speaker = EarSpeaker()
+    with peer() as server:
+
+        def say_much_and_leave(call: Any) -> None:
+            call.send(bytes(32000 * 60))
+            call.close(1000)
+
+        server.react = say_much_and_leave
+        voice = client(server.url, speaker=speaker)
+        voice.open()
+        voice.wait_for(State.CLOSING, PATIENCE)
+        speaker.wait_for(640)
+        voice.close()
+        assert voice.state is State.CLOSED
+        assert speaker.position < 30
