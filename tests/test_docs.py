@@ -119,3 +119,14 @@ def test_the_reference_knows_every_public_name() -> None:
     assert {
         name for name in names if not re.search(rf"`[^`\n]*\b{name}\b|^  +{name}\b", pages, re.MULTILINE)
     } == set()
+
+
+@pytest.mark.parametrize("command", ["demo", "talk", "serve", "devices"])
+def test_the_guide_knows_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from voicews.cli import main
+
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    page = (ROOT / "docs/guide/cli.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"(?<![\w-])--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert {option for option in options if option not in page} == set()
