@@ -302,7 +302,7 @@ def test_what_is_public_is_documented(module: str) -> None:
     assert list(undocumented(module)) == []
 
 
-def tests_name(module: str) -> bool:
+def imported_by_a_test(module: str) -> bool:
     """True if a test in the module's folder imports it."""
     folder = ROOT / "tests" / Path(*module.split(".")[:-1])
     return any(
@@ -318,7 +318,9 @@ def test_every_module_has_its_tests(file: Path) -> None:
     inner = file.relative_to(PACKAGE)
     module = name_of(file)
     usual = ROOT / "tests" / inner.parent / f"test_{inner.name}"
-    assert usual.exists() or (place(module) > place("") and tests_name(module)), usual.relative_to(ROOT)
+    assert usual.exists() or (place(module) > place("") and imported_by_a_test(module)), usual.relative_to(
+        ROOT
+    )
 
 
 @pytest.mark.parametrize("folder", sorted({f.parent for f in (ROOT / "tests").rglob("*.py")}), ids=str)
