@@ -217,13 +217,11 @@ class Player(Worker):
         self._out.write(sound.pcm)
 
     def _next(self, *, busy: bool) -> Sound | None:
-        """The next slice; None if there is none while the device is busy, or after a wake-up call."""
+        """The next slice; None if the device should be looked after, or somebody wants something."""
         try:
-            return self._playback.get(block=not busy and not self._playing, timeout=self._patience())
+            return self._playback.get(timeout=self._patience(busy))
         except queue.Empty:
-            if busy:
-                self._pause()
-            elif self._playing:
+            if not busy and self._playing:
                 self._playing = False
                 self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
             return None
@@ -235,13 +233,18 @@ class Player(Worker):
             self._pause()
             return None
 
+    def _patience(self, busy: bool) -> float | None:
+        """Seconds to wait for sound: a busy device wants to be looked after, a lost one to be reopened."""
+        if busy:
+            return _POLL
+        if self._playing:
+            return 0.0
+        return None if self._again_at is None else max(0.0, self._again_at - time.monotonic())
+
     def _pause(self, seconds: float = _POLL) -> None:
         """Give the device time, unless somebody wants something."""
         self._poked.wait(seconds)
         self._poked.clear()
-
-    def _patience(self) -> float | None:
-        return None if self._again_at is None else max(0.0, self._again_at - time.monotonic())
 
     def _flush(self) -> None:
         self._flush_wanted.clear()

@@ -1,0 +1,97 @@
+"""How a program that uses voicews ends: seen from outside, since it is the process that matters."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.peer import PATIENCE, Peer, peer, unused_port
+
+
+@pytest.fixture
+def server() -> Iterator[Peer]:
+    with peer() as server:
+        yield server
+
+
+def start(url: str, program: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, url],
+        env={**os.environ, "VOICEWS_AUDIO": "null"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_forgotten_client_is_closed_at_exit(server: Peer) -> None:
+    program = start(
+        server.url,
+        "import sys, voicews\n"
+        "voice = voicews.VoiceClient(sys.argv[1])\n"
+        "voice.open()\n"
+        "voice.send_text('last words')\n",
+    )
+    out, err = program.communicate(timeout=PATIENCE)
+    assert (program.returncode, out, err) == (0, "", "")
+    call = server.call()
+    call.wait_until_over()
+    assert call.texts == [{"type": "text", "text": "last words"}]
+    assert call.close_code == 1000
+
+
+def test_ctrl_c_ends_run_cleanly(server: Peer) -> None:
+    program = start(
+        server.url,
+        "import sys, voicews\n"
+        "voice = voicews.VoiceClient(sys.argv[1])\n"
+        "voice.on(voicews.StateChanged, lambda change: print(change, flush=True))\n"
+        "voice.run()\n"
+        "print('done')\n",
+    )
+    server.call().wait_for_audio()
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=PATIENCE)
+    assert (program.returncode, err) == (0, "")
+    assert out.splitlines() == [
+        "IDLE -> CONNECTING",
+        "CONNECTING -> CONNECTED",
+        "CONNECTED -> CLOSING",
+        "CLOSING -> CLOSED",
+        "done",
+    ]
+    server.call().wait_until_over()
+    assert server.call().close_code == 1000
+
+
+def test_ctrl_c_while_connecting_ends_run_cleanly() -> None:
+    program = start(
+        f"ws://127.0.0.1:{unused_port()}",
+        "import sys, voicews\n"
+        "config = voicews.ClientConfig(backoff=voicews.Backoff(initial=30, cap=30))\n"
+        "voice = voicews.VoiceClient(sys.argv[1], config=config)\n"
+        "voice.on(voicews.Reconnecting, lambda: print('again', flush=True))\n"
+        "voice.run()\n",
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "again\n"
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=PATIENCE)
+    assert (program.returncode, out, err) == (0, "", "")
+
+
+def test_an_exception_in_a_with_block_closes_and_comes_out(server: Peer) -> None:
+    program = start(
+        server.url,
+        "import sys, voicews\nwith voicews.VoiceClient(sys.argv[1]) as voice:\n    raise KeyError('mine')\n",
+    )
+    _, err = program.communicate(timeout=PATIENCE)
+    assert program.returncode == 1
+    assert "KeyError: 'mine'" in err
+    server.call().wait_until_over()
+    assert server.call().close_code == 1000
