@@ -1,0 +1,65 @@
+"""How a command ends: exit codes, and errors in one line that says what to do."""
+
+from __future__ import annotations
+
+from voicews.errors import (
+    AudioError,
+    ConfigError,
+    ConnectFailed,
+    ConnectTimeout,
+    DeviceNotFound,
+    HandshakeRejected,
+    MessageTooLarge,
+    RemoteProtocolError,
+    TlsFailed,
+    VoicewsError,
+)
+
+__all__ = ["BROKEN_PIPE", "EXIT_CODES", "FAILED", "OK", "USAGE", "CommandFailed", "advice", "one_line"]
+
+OK = 0
+FAILED = 1
+USAGE = 2
+BROKEN_PIPE = 141
+
+EXIT_CODES = """\
+exit codes:
+  0    done; Ctrl+C and SIGTERM are how a live conversation and a server are
+       meant to end, so these end with 0 too
+  1    it failed: one line on stderr says why and what to do
+  2    the command line, or a setting on it, is wrong
+  130  Ctrl+C came before it was done (143: SIGTERM)
+  141  nobody reads stdout any more, as in `voicews … | head`
+"""
+
+
+class CommandFailed(VoicewsError):
+    """A command did not do what it was asked to; the message is for people."""
+
+
+_ADVICE: tuple[tuple[type[VoicewsError], str], ...] = (
+    (TlsFailed, "check the address, this computer's clock and the server's certificate"),
+    (ConnectTimeout, "check the address, the network and whether the server is busy"),
+    (ConnectFailed, "check the address and whether a server runs there; `voicews serve` starts one"),
+    (MessageTooLarge, "is this a voice server?"),
+    (RemoteProtocolError, "is this a voice server that speaks the plain dialect?"),
+    (DeviceNotFound, "`voicews devices` lists what there is; --input and --output take WAV files instead"),
+)
+
+
+def advice(error: BaseException) -> str | None:
+    """What a user of the command can do about an error; None if its own message says it."""
+    if isinstance(error, HandshakeRejected):
+        if error.status in (401, 403):
+            return "the server wants another token, or none at all"
+        return "check the path of the address" if error.status == 404 else None
+    if isinstance(error, AudioError) and isinstance(error, ConfigError):
+        return None
+    return next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text in one line, with advice."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    hint = advice(error)
+    return f"{text} ({hint})" if hint else text

@@ -1,0 +1,80 @@
+"""Events as JSON, one per line, for scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from voicews.events import Event
+
+__all__ = ["JsonLines", "to_json"]
+
+
+def to_json(event: Event, began: float) -> str:
+    """One event as a line.
+
+    ``event`` is its class and ``at`` the seconds since ``began`` (monotonic); the other names
+    are its fields.  An error is an object of ``type`` and ``message``, sound is the number of
+    its bytes, a state is its name.
+    """
+    members = {"event": type(event).__name__, "at": round(event.at - began, 4), **_fields(event)}
+    return json.dumps(members, ensure_ascii=False)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if field.name != "at"
+    }
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return round(value, 6)
+        case bytes():
+            return len(value)
+        case enum.Enum():
+            return value.name
+        case BaseException():
+            return {"type": type(value).__name__, "message": " ".join(str(value).split())}
+        case Event():
+            return {"event": type(value).__name__, **_fields(value)}
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _ if dataclasses.is_dataclass(value):
+            return _fields(value)
+        case _:
+            return str(value)
+
+
+class JsonLines:
+    """Writes every event."""
+
+    interval: float | None = None
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._began = time.monotonic()
+
+    def start(self) -> None:
+        """Nothing is written before the first event."""
+
+    def show(self, event: Event) -> None:
+        """Write an event."""
+        print(to_json(event, self._began), file=self._out, flush=True)
+
+    def draw(self) -> None:
+        """Nothing moves."""
+
+    def stop(self) -> None:
+        """Nothing is left to write: every line was flushed."""

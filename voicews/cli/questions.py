@@ -1,0 +1,90 @@
+"""Questions that the command line brings along: a recording, or words in writing."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from voicews.cli.arguments import count
+from voicews.cli.conversation import Conversation
+from voicews.cli.failures import CommandFailed
+from voicews.cli.recorded_speech import RecordedSpeech
+from voicews.cli.sound import require_wav
+
+__all__ = ["add_question_options", "ask", "is_live", "recorded_speech"]
+
+_SETTLED = 1.0
+"""Seconds of quiet after an answer before it counts as the last one."""
+
+
+def add_question_options(parser: argparse.ArgumentParser) -> None:
+    """``--text`` and ``--patience``; ``--input`` is with the other options for sound."""
+    parser.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="say this in writing, once connected; may be given several times. Without --mic "
+        "nothing is recorded, and the command ends after the last answer",
+    )
+    parser.add_argument(
+        "--patience",
+        type=count,
+        default=15,
+        metavar="SECONDS",
+        help="how long to wait for the answer to --input or --text (default: %(default)s)",
+    )
+
+
+def is_live(arguments: argparse.Namespace) -> bool:
+    """Whether somebody is to speak into a microphone."""
+    return arguments.mic is not None or not (arguments.input or arguments.text)
+
+
+def recorded_speech(arguments: argparse.Namespace) -> RecordedSpeech:
+    """What says the recording of ``--input``, if there is one; else it is silent.
+
+    Raises:
+        AudioError: the recording cannot be read, or is of a kind that is not supported.
+    """
+    if arguments.input is not None:
+        require_wav(arguments.input)
+    return RecordedSpeech()
+
+
+def ask(conversation: Conversation, speech: RecordedSpeech, arguments: argparse.Namespace) -> None:
+    """Say all that the command line asked to be said, and hear the answers.
+
+    Raises:
+        CommandFailed: nothing came back.
+        VoicewsError: the client has failed.
+    """
+    for text in arguments.text:
+        asked_at = time.monotonic()
+        conversation.client.send_text(text)
+        _await_answer(conversation, asked_at, arguments.patience)
+    if arguments.input is not None:
+        asked_at = time.monotonic()
+        speech.say(arguments.input)
+        conversation.follow(lambda: speech.idle)
+        _await_answer(conversation, speech.speech_ended_at or asked_at, arguments.patience)
+
+
+def _await_answer(conversation: Conversation, asked_at: float, patience: float) -> None:
+    """Wait for the end of an answer that began after a question, and a little longer."""
+    turns = conversation.turns
+
+    def answered() -> bool:
+        began = turns.began_at is not None and turns.began_at >= asked_at
+        return began and turns.idle and time.monotonic() - turns.active_at >= _SETTLED
+
+    def hopeless() -> bool:
+        return turns.idle and time.monotonic() - max(turns.active_at, asked_at) >= patience
+
+    conversation.follow(lambda: answered() or hopeless())
+    if turns.active_at < asked_at:
+        if conversation.over:
+            raise CommandFailed("the server ended the conversation without an answer")
+        raise CommandFailed(
+            f"nothing came back within {patience} s: is this a voice server, and is --patience long enough?"
+        )

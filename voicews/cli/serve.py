@@ -1,0 +1,117 @@
+"""`voicews serve`: the embedded assistant as a server of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from voicews.cli.arguments import EARS, VOICES, HelpFormatter, add_verbosity, port
+from voicews.cli.failures import EXIT_CODES, OK
+from voicews.cli.signals import Stopped
+
+__all__ = ["add_parser", "run"]
+
+DEFAULT_PORT = 8765
+
+_EXAMPLES = f"""\
+It hears, answers and speaks on this computer, with no account and no network.
+Ctrl+C or SIGTERM ends it. It has no password: give it a --host other than
+this computer's own only in a network that you trust.
+
+A brain is any function that takes the conversation so far and the user's new
+words, and yields pieces of the answer's text:
+
+  def answer(history, text):          # in mybrain.py
+      yield f"You said {{text}}"
+
+examples:
+  voicews serve
+  voicews serve --port 9000 --ears pocketsphinx
+  PYTHONPATH=. voicews serve --brain mybrain:answer
+
+{EXIT_CODES}"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "serve",
+        help="run a voice server on this computer",
+        description="Run a voice server that really hears and really speaks; talk to it with `voicews talk`.",
+        epilog=_EXAMPLES,
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=port,
+        default=DEFAULT_PORT,
+        help="port to listen on; 0 picks a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--brain", metavar="MODULE:FUNCTION", help="what answers (default: a small home helper)"
+    )
+    parser.add_argument(
+        "--ears",
+        choices=EARS,
+        default="auto",
+        help="what hears: whisper understands any words, pocketsphinx only the home helper's sentences "
+        "but on the smallest computers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--voice",
+        choices=VOICES,
+        default="auto",
+        help="what speaks (default: %(default)s: the first of these that is installed)",
+    )
+    parser.add_argument(
+        "--whisper-model",
+        type=Path,
+        metavar="FOLDER",
+        help="another Whisper model, in CTranslate2's format, for the ears",
+    )
+    add_verbosity(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl+C or SIGTERM.
+
+    Raises:
+        VoicewsError: it could not be started, or not be ended in time.
+    """
+    from voicews.assistant import AssistantServer
+    from voicews.assistant.brain import load_brain
+
+    server = AssistantServer(
+        arguments.host,
+        arguments.port,
+        brain=load_brain(arguments.brain) if arguments.brain else None,
+        ears=arguments.ears,
+        voice=arguments.voice,
+        model_dir=arguments.whisper_model,
+    )
+    ready = False
+    try:
+        print("loading the models…", file=sys.stderr, flush=True)
+        server.start()
+        ready = True
+        print(server.url, flush=True)
+        assert server.ears is not None
+        assert server.voice is not None
+        print(
+            f"ready after {server.startup:.1f} s; "
+            f"hears with {server.ears.name}, speaks with {server.voice.name}.\n"
+            f"Talk to it:  voicews talk {server.url}\n"
+            "Ctrl+C ends it.",
+            file=sys.stderr,
+            flush=True,
+        )
+        server.wait()
+    except Stopped:
+        if not ready:
+            raise
+    finally:
+        server.close()
+    return OK

@@ -1,0 +1,95 @@
+"""`voicews talk`: a conversation with any voice server."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from voicews.cli.arguments import HelpFormatter, add_display_options, add_sound_options, count, header
+from voicews.cli.conversation import Conversation
+from voicews.cli.failures import EXIT_CODES, OK
+from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
+from voicews.cli.signals import Stopped
+from voicews.cli.sound import loudspeaker, microphone
+from voicews.config import ClientConfig
+from voicews.dialects.plain import Plain
+
+__all__ = ["add_parser", "run"]
+
+_EXAMPLES = f"""\
+Speak, and the answer is played; Ctrl+C ends the conversation. Use headphones:
+through open loudspeakers the server hears itself.
+
+examples:
+  voicews talk ws://localhost:8765
+  voicews talk wss://voice.example/talk --header "Authorization: Bearer $TOKEN"
+  voicews talk ws://localhost:8765 --input question.wav --output answer.wav
+  voicews talk ws://localhost:8765 --text "What time is it?" --json
+
+{EXIT_CODES}"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "talk",
+        help="talk with a voice server",
+        description="Talk with a voice server: microphone up, loudspeaker down, its words on the screen.",
+        epilog=_EXAMPLES,
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("url", metavar="URL", help="where the server is: ws://host:port/path or wss://…")
+    add_sound_options(parser)
+    add_question_options(parser)
+    parser.add_argument(
+        "--header",
+        type=header,
+        action="append",
+        default=[],
+        metavar='"NAME: VALUE"',
+        help="a further header of the handshake; may be given several times",
+    )
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="tell the server at each connection what was said before, so that a conversation "
+        "survives a lost connection; not every server understands that (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--attempts",
+        type=count,
+        default=5,
+        metavar="N",
+        help="attempts to reconnect before giving up (default: %(default)s)",
+    )
+    add_display_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Talk.
+
+    Raises:
+        VoicewsError: it failed.
+    """
+    live = is_live(arguments)
+    speech = recorded_speech(arguments)
+    config = ClientConfig()
+    conversation = Conversation(
+        Plain(arguments.url, headers=dict(arguments.header), resume=arguments.resume),
+        microphone(arguments.mic) if live else speech,
+        loudspeaker(arguments.speaker, arguments.output),
+        replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts)),
+        json=arguments.json,
+        plain=arguments.plain or bool(arguments.verbose),
+    )
+    try:
+        with conversation.shown(), conversation.opened():
+            ask(conversation, speech, arguments)
+            if live:
+                conversation.follow(lambda: False)
+    except Stopped:
+        if not (live and conversation.connected):
+            raise
+    return OK
