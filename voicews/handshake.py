@@ -23,7 +23,7 @@ from voicews.errors import ConfigError, ConnectFailed, HandshakeRejected, Remote
 
 __all__ = ["Answer", "Opening", "read_answer"]
 
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no backslash: browsers take it for a slash, others do not
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _LABEL = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
@@ -162,9 +162,9 @@ def read_answer(head: bytes, subprotocols: Sequence[str]) -> Answer:
 
 def _split(url: str) -> tuple[urllib.parse.SplitResult, str, int]:
     # No message shows the URL: a token may be anywhere behind its host.
-    if not isinstance(url, str) or not _VISIBLE.fullmatch(url):
+    if not isinstance(url, str) or not _URL.fullmatch(url):
         raise ConfigError(
-            "Request.url has a blank, a control or a non-ASCII character (or is no text); "
+            "Request.url has a blank, a backslash, a control or a non-ASCII character (or is no text); "
             "write those %-encoded, and names of hosts in their xn-- form"
         )
     try:
@@ -178,7 +178,7 @@ def _split(url: str) -> tuple[urllib.parse.SplitResult, str, int]:
     if "#" in url:
         raise ConfigError("Request.url has a fragment (#…), which WebSocket URLs must not have")
     host = parts.hostname or ""
-    if port == 0 or not _is_host(host):
+    if port == 0 or ("[" in parts.netloc) != (":" in host) or not _is_host(host):
         raise ConfigError("Request.url must name a host (a name or an IP address) and a port from 1 to 65535")
     return parts, host, _PORTS[parts.scheme] if port is None else port
 

@@ -336,7 +336,8 @@ class Wire:
         """
         try:
             with self._translated("the WebSocket handshake"):
-                with self._writing:
+                # A server that refuses at once has said why before it hung up: read that all the same.
+                with self._writing, contextlib.suppress(ConnectionError):
                     self._transmit(self._tls.encrypt(request) if self._tls else request, deadline)
                 return self._read_until(until, limit, deadline)
         except BaseException:
@@ -431,9 +432,11 @@ class Wire:
             received = self._receive_raw(sock, deadline)
             if not received:
                 break
-            data = tls.decrypt(received)
-            if tls.has_output:
-                self._flush(sock, tls)
+            try:
+                data = tls.decrypt(received)
+            finally:
+                if tls.has_output:
+                    self._flush(sock, tls)
         return data
 
     def _receive_raw(self, sock: socket.socket, deadline: Deadline | None) -> bytes:
