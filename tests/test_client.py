@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import voicews
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.peer import PATIENCE, Peer, peer, unused_port
 from voicews import (
+    BackendFallback,
     Backoff,
     Buffers,
     CallbackError,
@@ -47,6 +49,7 @@ from voicews import (
     Unsupported,
     VoiceClient,
 )
+from voicews.audio import Microphone
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.commands import Command, SendMessage
 from voicews.dialects import Plain
@@ -750,3 +753,34 @@ def test_stats_count_what_happened(server: Peer) -> None:
     assert stats.connections == 1
     assert stats.response is not None
     assert voice.stats().bytes_sent >= stats.bytes_sent
+
+
+@pytest.fixture
+def without_sound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment in which neither PortAudio nor SDL finds a device, whatever the machine has."""
+    (tmp_path / "asound.conf").write_text("pcm.!default { type hw card 31 }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("SDL_AUDIODRIVER", "alsa")
+
+
+def test_without_devices_a_plain_client_says_what_to_do(server: Peer, without_sound: None) -> None:
+    with pytest.raises(DeviceNotFound, match="connect one"):
+        VoiceClient(server.url).open()
+
+
+def test_without_devices_silence_takes_their_place_where_allowed(server: Peer, without_sound: None) -> None:
+    voice = VoiceClient(server.url, config=ClientConfig(allow_silence=True))
+    with pytest.warns(BackendFallback) as warned:
+        voice.open()
+    assert server.call().wait_for_audio(640)[:640] == bytes(640)
+    voice.close()
+    assert sorted("microphone" in str(warning.message) for warning in warned) == [False, True]
+
+
+def test_a_device_asked_for_by_name_is_never_replaced_by_silence(server: Peer, without_sound: None) -> None:
+    config = ClientConfig(allow_silence=True)
+    voice = VoiceClient(server.url, microphone=Microphone(device="USB"), speaker=NullSink(), config=config)
+    with pytest.raises(DeviceNotFound):
+        voice.open()

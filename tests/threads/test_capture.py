@@ -15,7 +15,7 @@ from voicews.audio.silence import SilenceSource
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, DeviceLostError, DeviceNotFound
+from voicews.errors import AudioError, DeviceLostError, DeviceNotFound, FormatUnsupported
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
 from voicews.threads.capture import Capture
@@ -140,3 +140,9 @@ def test_a_shut_outbox_ends_the_thread_and_the_device_is_closed(start: Start) ->
     assert rig.capture.ended_within(PATIENCE)
     assert microphone.closed == 1
     assert rig.faults.empty()
+
+
+def test_a_device_that_exists_but_fails_is_not_replaced_by_silence(start: Start) -> None:
+    microphone = HandMicrophone()
+    microphone.broken = FormatUnsupported("busy")
+    assert start(microphone, SilenceSource()).faults.get(timeout=PATIENCE) is microphone.broken

@@ -12,7 +12,7 @@ from voicews.backoff import Backoff
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.errors import AudioError
+from voicews.errors import AudioError, BackendMissing, DeviceNotFound
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
 from voicews.threads.worker import Worker
@@ -41,7 +41,7 @@ class Capture(Worker):
         emit: tells the user's callbacks.
         opened: called once the microphone (or its fallback) is open.
         fault: called with the error if it cannot be opened at first.
-        fallback: taken in place of a microphone that cannot be opened at first.
+        fallback: taken in place of a microphone that does not exist, or whose library does not.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Capture(Worker):
     def _open_first(self) -> None:
         try:
             self._open(self._source)
-        except AudioError as error:
+        except (DeviceNotFound, BackendMissing) as error:
             if self._fallback is None:
                 raise
             self._source = self._fallback

@@ -13,7 +13,7 @@ from voicews.audio.base import AudioSink
 from voicews.audio.silence import NullSink
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.config import AudioFormat
-from voicews.errors import AudioError
+from voicews.errors import AudioError, BackendMissing, DeviceNotFound
 from voicews.events import (
     AudioReceived,
     DeviceLost,
@@ -56,7 +56,7 @@ class Player(Worker):
         fault: called with the error if it cannot be opened.
         interrupted: called with the milliseconds heard after a :meth:`flush`.
         ended: called when the thread ends.
-        fallback: taken in place of a loudspeaker that cannot be opened at first.
+        fallback: taken in place of a loudspeaker that does not exist, or whose library does not.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Player(Worker):
     def _open_first(self) -> None:
         try:
             self._out.open(self._format)
-        except AudioError as error:
+        except (DeviceNotFound, BackendMissing) as error:
             if self._fallback is None:
                 raise
             self._sink = self._out = self._fallback

@@ -386,7 +386,7 @@ class Supervisor(Worker):
 
     def _device_opened(self, device: str, error: AudioError | None) -> None:
         if error is not None:
-            log.warning("no %s, using silence: %s", device, error)
+            log.info("no %s, using silence: %s", device, error)
         with self._changed:
             if error is not None:
                 self.fallbacks.append(error)
