@@ -195,7 +195,7 @@ class VirtualSound:
             spool.seek(0)
             return subprocess.Popen(
                 [
-                    *("pacat", "--playback", "-d", "micfeed", "--raw", "--latency-msec=40"),
+                    *("pacat", "--playback", "-d", "micfeed", "--raw", "--latency-msec=200"),
                     *(f"--rate={rate or self.rate}", f"--channels={channels}"),
                     f"--format={ {1: 'u8', 2: 's16le', 3: 's24le', 4: 's32le'}[width] }",
                 ],

@@ -1,0 +1,1 @@
+"""Tests of voicews.audio that need no sound server."""

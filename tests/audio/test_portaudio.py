@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from voicews.audio import portaudio
+from voicews.audio.portaudio import Device, Direction, Stream, choose, list_devices
+from voicews.config import AudioFormat
+from voicews.errors import BackendMissing, DeviceLostError, DeviceNotFound
+
+
+def device(index: int, name: str, inputs: int = 0, outputs: int = 0, default: bool = False) -> Device:
+    return Device(
+        index=index,
+        name=name,
+        host_api="ALSA",
+        inputs=inputs,
+        outputs=outputs,
+        default_rate=48000,
+        default_input=default,
+        default_output=default,
+    )
+
+
+DEVICES = [
+    device(0, "HDMI", outputs=2),
+    device(1, "USB Headset", inputs=1, outputs=2),
+    device(2, "USB Camera", inputs=2),
+    device(3, "default", inputs=32, outputs=32, default=True),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "direction", "index"),
+    [
+        (None, "input", 3),
+        (None, "output", 3),
+        (1, "input", 1),
+        (1, "output", 1),
+        ("headset", "input", 1),
+        ("CAMERA", "input", 2),
+        ("hdmi", "output", 0),
+        ("usb", "output", 1),
+        ("DEFAULT", "input", 3),
+    ],
+)
+def test_a_device_is_an_index_or_a_part_of_its_name(
+    wanted: int | str | None, direction: Direction, index: int
+) -> None:
+    assert choose(DEVICES, wanted, direction).index == index
+
+
+@pytest.mark.parametrize(
+    ("wanted", "direction", "message"),
+    [
+        (
+            0,
+            "input",
+            "no microphone has the index 0; there are: 1 .USB Headset., 2 .USB Camera., 3 .default.",
+        ),
+        (2, "output", "no loudspeaker has the index 2"),
+        (4, "input", "index 4"),
+        (-1, "input", "index -1"),
+        ("usb", "input", "2 microphones have 'usb' in the name"),
+        ("bluetooth", "output", "no loudspeaker has 'bluetooth' in the name; there are: 0 .HDMI."),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wanted: int | str, direction: Direction, message: str) -> None:
+    with pytest.raises(DeviceNotFound, match=message):
+        choose(DEVICES, wanted, direction)
+
+
+def test_a_whole_name_wins_over_a_part() -> None:
+    found = [device(0, "Mic", inputs=1), device(1, "Mic Array", inputs=2)]
+    assert choose(found, "mic", "input").index == 0
+
+
+def test_no_device_at_all() -> None:
+    with pytest.raises(DeviceNotFound, match=r"no microphone: connect one, .*SilenceSource\(\) does without"):
+        choose(DEVICES[:1], None, "input")
+    with pytest.raises(DeviceNotFound, match=r"no loudspeaker: .*NullSink\(\)"):
+        choose([], "x", "output")
+    with pytest.raises(DeviceNotFound, match="names no default microphone; choose one"):
+        choose(DEVICES[:3], None, "input")
+
+
+def test_without_pyaudio_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    with pytest.raises(
+        BackendMissing, match=r"portaudio19-dev gcc python3-dev.*pip install PyAudio"
+    ) as caught:
+        list_devices()
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_a_thread_that_hangs_in_portaudio_does_not_take_the_others_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(portaudio, "_PATIENCE", 0.05)
+    with portaudio._locked():
+        caught: list[BaseException] = []
+
+        def other() -> None:
+            try:
+                list_devices()
+            except DeviceLostError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(10)
+    assert "hanging in the sound system" in str(caught[0])
+
+
+class BrokenStream:
+    """A PyAudio stream whose device has gone."""
+
+    def read(self, *arguments: object, **options: object) -> bytes:
+        raise OSError(-9988, "Stream closed")
+
+    write = stop_stream = start_stream = read
+
+
+def test_every_call_tells_of_a_lost_device() -> None:
+    stream = Stream(BrokenStream(), DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+    for call in (lambda: stream.read(320), lambda: stream.write(b""), stream.stop, stream.start):
+        with pytest.raises(DeviceLostError, match=r"'USB Headset' has stopped .Stream closed.*unplugged"):
+            call()
+
+
+class RefusingSystem:
+    """A PyAudio whose device answers to opening with these errors, and has no other."""
+
+    def __init__(self, *errors: OSError) -> None:
+        self.errors = list(errors)
+
+    def open(self, **options: object) -> None:
+        raise self.errors.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "message"),
+    [
+        (
+            [OSError(-9997, "Invalid sample rate")] * 2,
+            "FormatUnsupported",
+            "none of the formats.*16000 Hz mono",
+        ),
+        ([OSError(-9985, "Device unavailable")], "AudioError", "in use by another program"),
+        ([OSError(-9993, "Illegal combination of I/O devices")], "DeviceNotFound", "is gone .Illegal comb"),
+        ([OSError(-9999, "Unanticipated host error")] * 2, "AudioError", "does not open: Unanticipated"),
+        (
+            [OSError(-9997, "Invalid rate"), OSError(-9986, "Internal")],
+            "AudioError",
+            "does not open: Internal",
+        ),
+        ([ValueError("odd")] * 2, "AudioError", "does not open: odd"),
+    ],
+)
+def test_a_device_that_does_not_open_says_why(errors: list[OSError], kind: str, message: str) -> None:
+    formats = [AudioFormat(16000), AudioFormat(16000, 2), AudioFormat(48000)]
+    with pytest.raises(Exception, match=message) as caught:
+        portaudio._open_first(RefusingSystem(*errors), DEVICES[1], "input", formats, 0.02)  # type: ignore[arg-type]
+    assert type(caught.value).__name__ == kind
+    assert caught.value.__cause__ is errors[-1]
+
+
+def test_a_device_with_too_few_channels_is_not_even_asked() -> None:
+    with pytest.raises(Exception, match="none of the formats") as caught:
+        portaudio._open_first(RefusingSystem(), DEVICES[1], "input", [AudioFormat(16000, 2)], 0.02)  # type: ignore[arg-type]
+    assert caught.value.__cause__ is None
