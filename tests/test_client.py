@@ -15,6 +15,7 @@ import voicews
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.peer import PATIENCE, Peer, peer, unused_port
 from voicews import (
+    AudioFormat,
     BackendFallback,
     Backoff,
     Buffers,
