@@ -27,28 +27,10 @@ from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
-from voicews.threads.supervisor import Alarms
 
 
 def client(server: Any, **options: Any) -> VoiceClient:
     return VoiceClient(server, **{"microphone": SilenceSource(), "speaker": NullSink(), **options})
-
-
-def test_alarms_ring_once_and_in_order() -> None:
-    alarms = Alarms()
-    assert alarms.next() is None
-    alarms.set("later", 60)
-    alarms.set("second", -1)
-    alarms.set("first", -2)
-    alarms.set("cancelled", -3)
-    alarms.clear("cancelled", "unknown")
-    assert alarms.next() == 0.0
-    assert alarms.due() == ["first", "second"]
-    assert alarms.due() == []
-    assert alarms.is_set("later")
-    left = alarms.next()
-    assert left is not None
-    assert 50 < left <= 60
 
 
 def test_a_session_that_is_never_accepted_is_left() -> None:

@@ -57,6 +57,7 @@ from voicews.lifecycle import (
 )
 from voicews.lifecycle import Connected as SessionAccepted
 from voicews.stats import Counters
+from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.capture import Capture
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
@@ -81,7 +82,7 @@ _OVERDUE = 2.0
 
 
 @dataclass(frozen=True)
-class DeviceOpened:
+class _DeviceOpened:
     """A sound device works; with an error, silence took its place."""
 
     device: str
@@ -89,39 +90,8 @@ class DeviceOpened:
 
 
 @dataclass(frozen=True)
-class PlayedOut:
+class _PlayedOut:
     """The player has ended."""
-
-
-class Alarms:
-    """Points in time by name."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, float] = {}
-
-    def set(self, name: str, seconds: float) -> None:
-        """Ring ``seconds`` from now."""
-        self._times[name] = time.monotonic() + seconds
-
-    def is_set(self, name: str) -> bool:
-        """True if it will ring."""
-        return name in self._times
-
-    def clear(self, *names: str) -> None:
-        """Do not ring."""
-        for name in names:
-            self._times.pop(name, None)
-
-    def next(self) -> float | None:
-        """Seconds until the first rings; None if none is set."""
-        return max(0.0, min(self._times.values()) - time.monotonic()) if self._times else None
-
-    def due(self) -> list[str]:
-        """Those that ring now; each rings once."""
-        now = time.monotonic()
-        names = sorted((n for n, at in self._times.items() if at <= now), key=lambda n: self._times[n])
-        self.clear(*names)
-        return names
 
 
 class Supervisor(Worker):
@@ -179,7 +149,7 @@ class Supervisor(Worker):
             counters=self.counters,
             is_muted=is_muted,
             emit=self.callbacks.emit,
-            opened=lambda error: self.post(DeviceOpened("microphone", error)),
+            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
             fault=lambda error: self.post(Fault(error)),
             fallback=SilenceSource() if "microphone" in silence_for else None,
         )
@@ -188,10 +158,10 @@ class Supervisor(Worker):
             format=dialect.output_format,
             seconds=config.buffers.playback,
             emit=self.callbacks.emit,
-            opened=lambda error: self.post(DeviceOpened("speaker", error)),
+            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
-            ended=lambda: self.post(PlayedOut()),
+            ended=lambda: self.post(_PlayedOut()),
             fallback=NullSink() if "speaker" in silence_for else None,
         )
         self._unopened = {"microphone", "speaker"}
@@ -326,7 +296,7 @@ class Supervisor(Worker):
                 self._handle(mail)
             case News():
                 self._hear_news(mail)
-            case DeviceOpened(device, error):
+            case _DeviceOpened(device, error):
                 self._device_opened(device, error)
 
     def _handle(self, fact: Fact) -> None:
@@ -546,7 +516,7 @@ class Supervisor(Worker):
                     mail = self._mailbox.get(timeout=patience.remaining())
                 except queue.Empty:
                     break
-                if isinstance(mail, PlayedOut | Close):
+                if isinstance(mail, _PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()
