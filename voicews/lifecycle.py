@@ -208,7 +208,7 @@ class Lifecycle:
         verdict: object = None
         try:
             verdict = self._retry.judge(fact.error)
-        except Exception:
+        except BaseException:  # SystemExit too: it would end the supervisor without a word
             log.exception("RetryPolicy.judge raised; the default judges")
         if not isinstance(verdict, Verdict):
             verdict = judge(fact.error)
