@@ -78,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="tell the server after a lost connection what was said before (default: %(default)s)",
+        help="tell the server after a lost connection what was said before (default: yes)",
     )
     parser.add_argument(
         "--ears",

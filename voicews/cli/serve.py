@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "serve",
         help="run a voice server on this computer",
-        description="Run a voice server that really hears and really speaks; talk to it with `voicews talk`.",
+        description="Run a voice server that hears and speaks; talk to it with `voicews talk`.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
