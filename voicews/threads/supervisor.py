@@ -277,7 +277,7 @@ class Supervisor(Worker):
         self.callbacks.start()
         self._alarms.set("housekeeping", _HOUSEKEEPING)
         try:
-            self._handle(Open())
+            self._act_on(Open())
             while not self._lifecycle.state.ended:
                 try:
                     mail = self._mailbox.get(timeout=self._alarms.next())
@@ -309,13 +309,13 @@ class Supervisor(Worker):
     def _read(self, mail: object) -> None:
         match mail:
             case Fact():
-                self._handle(mail)
+                self._act_on(mail)
             case News():
                 self._hear_news(mail)
             case _DeviceOpened(device, error):
                 self._device_opened(device, error)
 
-    def _handle(self, fact: Fact) -> None:
+    def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
         match order:
             case Connect(delay=delay):
@@ -367,7 +367,7 @@ class Supervisor(Worker):
             case "devices":
                 names = " and ".join(sorted(self._unopened))
                 seconds = self._config.timeouts.device
-                self._handle(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
+                self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
 
     # -- devices --------------------------------------------------------------------------------
 
@@ -417,7 +417,7 @@ class Supervisor(Worker):
                 self._accepted += 1
                 self._accepted_generation = news.generation
                 self._alarms.clear("session")
-                self._handle(SessionAccepted())
+                self._act_on(SessionAccepted())
                 self.callbacks.emit(Connected(news.generation, resumed=self._accepted > 1))
                 if self._config.timeouts.ping_interval is not None:
                     self._ping()
@@ -431,11 +431,11 @@ class Supervisor(Worker):
         if self._accepted_generation == self._generation:
             self.callbacks.emit(Disconnected(self._generation, error))
         if error is None:
-            self._handle(Close())
+            self._act_on(Close())
         else:
             log.info("connection %d ended: %s", self._generation, error)
             self.last_drop = error
-            self._handle(Dropped(error))
+            self._act_on(Dropped(error))
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
