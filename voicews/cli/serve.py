@@ -28,7 +28,7 @@ words, and yields pieces of the answer's text:
 examples:
   voicews serve
   voicews serve --port 9000 --ears pocketsphinx
-  PYTHONPATH=. voicews serve --brain mybrain:answer
+  voicews serve --brain mybrain:answer
 
 {EXIT_CODES}"""
 
@@ -84,6 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     from voicews.assistant import AssistantServer
     from voicews.assistant.brain import load_brain
 
+    if arguments.brain:
+        # As `python -m` does: the module is mostly in the folder where the command is given.
+        sys.path.insert(0, str(Path.cwd()))
     server = AssistantServer(
         arguments.host,
         arguments.port,
