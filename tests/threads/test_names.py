@@ -18,10 +18,11 @@ _FILES = sorted(Path(voicews.__file__).parent.rglob("*.py"))
 
 def _own_names(thread: ast.ClassDef) -> set[str]:
     names = {node.name for node in ast.walk(thread) if isinstance(node, ast.FunctionDef)}
-    for node in ast.walk(thread):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            if isinstance(node.value, ast.Name) and node.value.id == "self":
-                names.add(node.attr)
+    names |= {
+        ast.unparse(node).removeprefix("self.")
+        for node in ast.walk(thread)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
     return names
 
 
