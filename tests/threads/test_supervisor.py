@@ -226,15 +226,18 @@ def test_an_interruption_is_told_once_even_if_the_server_confirms_it() -> None:
     told: list[Interrupted] = []
     with peer() as server, client(server.url) as voice:
         voice.on(Interrupted, told.append)
+        started, said = voice.events(PlaybackStarted), voice.events(Transcript)
         call = server.call()
         call.send({"type": "response_started"})
         call.send(bytes(64000))
-        voice.wait_for(PlaybackStarted, PATIENCE)
+        started.get(PATIENCE)
         voice.interrupt()
         call.wait_for_text("interrupt")
         call.send({"type": "interrupted"})
         call.send({"type": "transcript", "text": "later"})
-        voice.wait_for(Transcript, PATIENCE)
+        said.get(PATIENCE)
+        call.wait_for_text("truncate")
+        voice.close()
         assert len(told) == 1
         assert len([text for text in call.texts if text["type"] == "truncate"]) == 1
 
