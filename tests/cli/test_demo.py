@@ -72,7 +72,7 @@ def test_a_turn_that_is_not_answered_is_counted_and_does_not_end_the_demo(
     first = speech.utterances()[0]
     script = [first, speech.Utterance(silent, "Is anybody there?", "yes")]
     monkeypatch.setattr(speech, "utterances", lambda: script)
-    monkeypatch.setattr("voicews.cli.scripted._PATIENCE", 2.0)
+    monkeypatch.setattr("voicews.cli.scripted._PATIENCE", 6.0)
     recording = tmp_path / "answers.wav"
     assert main(["demo", "--scripted", "--output", str(recording), "--drop-after", "0"]) == 1
     out = capsys.readouterr().out

@@ -214,7 +214,7 @@ def _score(score: TurnScore) -> Iterator[Line]:
     )
     if score.words_right < 1:
         yield Line("", f"      said: {score.said}", "quiet")
-        yield Line("", f"      understood: {score.understood}", "quiet")
+        yield Line("", f"      understood: {score.understood or '(nothing)'}", "quiet")
     if score.sound_word_errors:
-        yield Line("", f"      answered: {score.answer}", "quiet")
-        yield Line("", f"      sounded like: {score.sound_heard_as}", "quiet")
+        yield Line("", f"      answered: {score.answer or '(nothing)'}", "quiet")
+        yield Line("", f"      sounded like: {score.sound_heard_as or '(nothing)'}", "quiet")
