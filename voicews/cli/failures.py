@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from voicews.errors import (
-    AudioError,
-    ConfigError,
     ConnectFailed,
     ConnectTimeout,
     DeviceNotFound,
@@ -53,8 +51,6 @@ def advice(error: BaseException) -> str | None:
         if error.status in (401, 403):
             return "the server wants another token, or none at all"
         return "check the path of the address" if error.status == 404 else None
-    if isinstance(error, AudioError) and isinstance(error, ConfigError):
-        return None
     return next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
 
 
