@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicews.audio import AudioFormat, Microphone
+from voicews.audio.convert import Framer
 from voicews.errors import DeviceLostError, InvalidState
 
 
@@ -61,10 +62,7 @@ def test_a_clock_that_differs_is_no_loss() -> None:
 def test_a_thread_that_was_replaced_while_it_hung_is_told() -> None:
     microphone = Microphone()
     microphone._stream = Steps(microphone)  # type: ignore[assignment]
-    microphone._frame_samples = 320
-    from voicews.audio.convert import Converter
-
-    microphone._converter = Converter(AudioFormat(), AudioFormat())
+    microphone._framer = Framer(AudioFormat(), AudioFormat(), 320)
     with pytest.raises(DeviceLostError, match="was replaced"):
         microphone.read()
 
