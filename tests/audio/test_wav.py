@@ -234,6 +234,18 @@ def test_without_a_clock_all_is_heard_at_once(tmp_path: Path) -> None:
     assert read(tmp_path / "b.wav") == (MONO, counting(16000) * 3)
 
 
+def test_a_file_that_holds_nothing_yet_takes_the_next_format(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    sink = WavSink(path, realtime=False)
+    sink.open(AudioFormat(16000))
+    sink.close()
+    sink.open(AudioFormat(24000))
+    sink.write(bytes(480))
+    sink.close()
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnframes()) == (24000, 240)
+
+
 def test_opening_again_goes_on_in_the_first_format(tmp_path: Path) -> None:
     sink = WavSink(tmp_path / "b.wav", realtime=False)
     sink.open(MONO)

@@ -101,11 +101,21 @@ def test_a_lost_connection_and_its_return() -> None:
     assert narrator.state is State.RECONNECTING
 
 
+def test_what_was_lost_meanwhile_is_told_once() -> None:
+    lost = ConnectionClosed(1006)
+    drops = [FramesDropped("outbox", "overflow", 50), FramesDropped("outbox", "stale", 7)]
+    lines = told(Disconnected(1, lost), *drops, Connected(2, resumed=True), drops[1])
+    assert lines[1:] == [
+        "link   connected again after 0.0 s; 57 captured frames were too old by then",
+        "sound  7 captured frames dropped: they waited too long",
+    ]
+
+
 def test_a_connection_that_never_came_about_says_why_each_time() -> None:
     refused = OSError("refused")
     assert told(Reconnecting(1, 1.0, refused), ReconnectFailed(1, refused)) == [
         "link   refused; attempt 1 in 1.0 s",
-        "link   given up after 1 more attempts",
+        "link   given up after 1 more attempt",
     ]
 
 

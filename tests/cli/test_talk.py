@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.answering import answering, tone, until_hung_up
+from tests.cli.answering import tone
 from tests.cli.conftest import Command
 from tests.cli.test_recorded_speech import recording
-from tests.peer import Call, Peer, unused_port
+from tests.peer import Peer, unused_port
 from voicews.cli import main
 
 WITHOUT_DEVICES = {"VOICEWS_AUDIO": "null"}
@@ -72,27 +72,6 @@ def test_a_recording_and_the_answer_in_a_file(
     assert seconds_of(answer) == pytest.approx(0.3, abs=0.01)
 
 
-def test_an_answer_without_sound_is_an_answer(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
-    server.react = answering(seconds=0)
-    assert main(["talk", server.url, "--text", "Hm?"]) == 0
-    assert "voice  That was all." in capsys.readouterr().out
-
-
-def test_a_server_that_only_sends_sound_back(
-    server: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def echo(call: Call) -> None:
-        for message in call.link:
-            call.link.send(message)
-
-    server.react = until_hung_up(echo)
-    question = recording(tmp_path / "question.wav", tone(0.5))
-    answer = tmp_path / "answer.wav"
-    options = ["--input", str(question), "--output", str(answer), "--patience", "2", "--plain"]
-    assert main(["talk", server.url, *options]) == 0
-    assert seconds_of(answer) > 0.5
-
-
 def test_resume_and_headers_reach_the_server(server: Peer) -> None:
     assert main(["talk", server.url, "--text", "Hm?", "--resume", "--header", "X-Token: abc"]) == 0
     call = server.call()
@@ -115,20 +94,6 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("voicews: ")
     return line
-
-
-def test_a_server_that_never_answers(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
-    server.react = None
-    assert main(["talk", server.url, "--text", "Hm?", "--patience", "1"]) == 1
-    assert "nothing came back within 1 s" in failure(capsys)
-
-
-def test_a_server_that_goes_away_instead_of_answering(
-    server: Peer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server.react = lambda call: call.close(1000)
-    assert main(["talk", server.url, "--text", "Hm?"]) == 1
-    assert "ended the conversation without an answer" in failure(capsys)
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,16 +121,6 @@ def test_settings_that_are_wrong(
     url = server.url if arguments[0] == "ws://localhost" else arguments[0]
     assert main(["talk", url, *arguments[1:]]) == 2
     assert hint in failure(capsys)
-
-
-def test_a_recording_that_is_none(server: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["talk", server.url, "--input", str(tmp_path / "none.wav")]) == 1
-    assert "none.wav" in failure(capsys)
-    noise = tmp_path / "noise.wav"
-    noise.write_bytes(b"ID3 no wave")
-    assert main(["talk", server.url, "--input", str(noise)]) == 1
-    assert "MP3" in failure(capsys)
-    assert not server.calls
 
 
 def test_a_file_that_cannot_be_written(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,7 +202,8 @@ class WavSink(AudioSink):
     and playable whenever the sound has played out, and after :meth:`close`.
 
     The first :meth:`open` starts the file, in its format; later ones go on with it, converting
-    if their format is another.
+    if their format is another.  As long as nothing has been heard, each one starts it anew: a
+    server may tell its rate only after the file was opened.
 
     Args:
         path: the file; one that exists is overwritten.
@@ -217,6 +218,7 @@ class WavSink(AudioSink):
         self._realtime = realtime
         self._file: BinaryIO | None = None
         self._file_format: AudioFormat | None = None
+        self._has_sound = False
         self._unheard = bytearray()
         self._saved = 0
         self._clock = PlaybackClock()
@@ -228,10 +230,11 @@ class WavSink(AudioSink):
             AudioError: it cannot be written.
         """
         self.close()
-        first = self._file_format is None
+        first = not self._has_sound
         try:
             self._file = self._path.open("w+b" if first else "r+b")
-            self._file_format = self._file_format or format
+            if first or self._file_format is None:
+                self._file_format = format
             self._file.seek(0, os.SEEK_END)
             if first:
                 self._write_header()
@@ -328,6 +331,7 @@ class WavSink(AudioSink):
             pcm += self._converter.flush()
         del self._unheard[:size]
         self._saved += samples
+        self._has_sound = self._has_sound or bool(pcm)
         try:
             self._file.write(pcm)
             self._write_header()
