@@ -374,7 +374,7 @@ class _Pair:
         while not self.ended.is_set():
             if self._proxy.is_frozen(way):
                 self.ended.wait(_POLL / 1000)
-            elif poll.poll(_POLL):
+            elif poll.poll(_POLL) and not self._proxy.is_frozen(way):
                 return True
         return False
 
