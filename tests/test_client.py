@@ -47,13 +47,15 @@ from voicews import (
     Token,
     Transcript,
     Turn,
+    Undelivered,
     Unsupported,
     VoiceClient,
 )
 from voicews.audio import Microphone
 from voicews.audio.silence import NullSink, SilenceSource
-from voicews.commands import Command, SendMessage
+from voicews.commands import Command, SendMessage, SendText
 from voicews.dialects import Plain
+from voicews.testing import FaultServer
 
 QUICK = ClientConfig(backoff=Backoff(initial=0.01, jitter=0.0, max_attempts=3))
 
@@ -785,3 +787,46 @@ def test_a_device_asked_for_by_name_is_never_replaced_by_silence(server: Peer, w
     voice = VoiceClient(server.url, microphone=Microphone(device="USB"), speaker=NullSink(), config=config)
     with pytest.raises(DeviceNotFound):
         voice.open()
+
+
+# -- what became of what was said --------------------------------------------------------------------
+
+
+def test_what_a_lost_connection_may_have_swallowed_is_told() -> None:
+    with FaultServer() as server, quiet(server.url) as voice:
+        diary = Diary(voice)
+        connection = server.accepted()
+        voice.send_text("heard")
+        connection.wait_for(lambda c: any("heard" in str(text) for text in c.texts))
+        connection.wait_for(lambda c: c.pings >= 2)  # the keepalive's, and the one that asks
+        asked = connection.received
+        connection.wait_for(lambda c: c.received > asked + 5)
+        connection.freeze()
+        voice.send_text("swallowed")
+        deadline = time.monotonic() + PATIENCE
+        while voice.history.turns[-1].text != "swallowed" and time.monotonic() < deadline:
+            threading.Event().wait(0.005)
+        connection.cut()
+        told = diary.wait_for(Undelivered)
+        diary.wait_for(Connected)
+        voice.send_text("again")
+        server.accepted(2).wait_for(lambda c: any("again" in str(text) for text in c.texts))
+    assert told == Undelivered(SendText("swallowed"), sent=True)
+    assert diary.of(Undelivered) == [told]
+
+
+def test_what_could_not_be_said_before_the_end_is_told() -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.2, jitter=0.0, max_attempts=1))
+    with peer() as server:
+        voice = quiet(server, config=config)
+        voice.open()
+        diary = Diary(voice)
+        server.call().cut()
+        diary.wait_for(Reconnecting)
+        server.refuse_with = 503
+        voice.send_text("too late")
+        diary.wait_for(ReconnectFailed)
+        voice.close()
+    assert diary.of(Undelivered) == [Undelivered(SendText("too late"), sent=False)]
+    stats = voice.stats()
+    assert stats.frames_captured == stats.frames_sent + sum(stats.frames_dropped.values())

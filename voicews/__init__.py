@@ -67,6 +67,7 @@ from voicews.events import (
     Token,
     ToolCall,
     Transcript,
+    Undelivered,
 )
 from voicews.history import History, Turn
 from voicews.lifecycle import State
@@ -134,6 +135,7 @@ __all__ = [
     "Transcript",
     "TransportError",
     "Turn",
+    "Undelivered",
     "Unsupported",
     "Verdict",
     "VoiceClient",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicews.commands import Command
 from voicews.config import AudioFormat
 from voicews.history import Role
 from voicews.lifecycle import State
@@ -41,6 +42,7 @@ __all__ = [
     "Token",
     "ToolCall",
     "Transcript",
+    "Undelivered",
 ]
 
 
@@ -218,6 +220,20 @@ class Message(Event):
 @dataclass(frozen=True)
 class CaptureFinished(Event):
     """The microphone has come to its end, as a WAV file does; silence is sent from here on."""
+
+
+@dataclass(frozen=True)
+class Undelivered(Event):
+    """Something that you said did not reach the server, or perhaps not; it is not said again.
+
+    Told of every command but captured sound.  A command counts as delivered once the server
+    has answered a ping that went out after it, or our Close frame.
+    """
+
+    command: Command
+    sent: bool
+    """True: the connection was lost before the server confirmed it, so it may have arrived or
+    not.  False: it certainly did not."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
-from collections import deque
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -38,19 +39,28 @@ class History:
         if limit < 0:
             raise ConfigError(f"History's limit is {limit!r}; it must be 0 or more")
         self._lock = threading.Lock()
-        self._turns: deque[Turn] = deque(turns, maxlen=limit)
+        self._limit = limit
+        self._turns: list[tuple[float, Turn]] = [(0.0, turn) for turn in turns[max(0, len(turns) - limit) :]]
 
-    def add(self, role: Role, text: str) -> None:
-        """Append a turn.  Blank text is none: servers report coughs as empty transcripts."""
-        if text.strip():
-            with self._lock:
-                self._turns.append(Turn(role, text))
+    def add(self, role: Role, text: str, *, at: float | None = None) -> None:
+        """Add a turn.  Blank text is none: servers report coughs as empty transcripts.
+
+        Args:
+            at: monotonic time at which it was said, which settles its place; default now.
+        """
+        if not text.strip():
+            return
+        at = time.monotonic() if at is None else at
+        with self._lock:
+            place = bisect.bisect(self._turns, at, key=lambda said: said[0])
+            self._turns.insert(place, (at, Turn(role, text)))
+            del self._turns[: max(0, len(self._turns) - self._limit)]
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns now, oldest first."""
         with self._lock:
-            return tuple(self._turns)
+            return tuple(turn for _, turn in self._turns)
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)

@@ -153,6 +153,16 @@ def test_a_new_generation_pushes_out_what_the_old_one_left(start: Start) -> None
     assert len(written) < 16000
 
 
+def test_an_old_generation_that_wakes_up_is_not_heard(start: Start) -> None:
+    speaker = EarSpeaker(speed=50)
+    rig = start(speaker)
+    rig.feed(b"\x02\x02" * 320, generation=2)
+    rig.feed(b"\x01\x01" * 320, generation=1)
+    rig.player.begin_answer(1)
+    rig.feed(b"\x02\x02" * 320, generation=2)
+    assert set(speaker.wait_for(1280)) == {2}
+
+
 def test_the_oldest_sound_goes_when_the_buffer_is_full(start: Start) -> None:
     speaker = EarSpeaker(speed=0.001)
     rig = start(speaker, seconds=0.1)

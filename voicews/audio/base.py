@@ -23,6 +23,9 @@ class AudioSource(ABC):
     def open(self, format: AudioFormat, frame_samples: int) -> None:
         """Get ready to deliver frames of ``frame_samples`` samples per channel in ``format``.
 
+        If another thread still hangs in :meth:`read`, as some drivers do when their device dies,
+        the old device is left to it and a new one opened.
+
         Raises:
             AudioError: the device cannot be had; the message says what to do.
         """
@@ -57,6 +60,8 @@ class AudioSink(ABC):
     @abstractmethod
     def open(self, format: AudioFormat) -> None:
         """Get ready for sound in ``format``.
+
+        If another thread still hangs in a call, the old device is left to it.
 
         Raises:
             AudioError: the device cannot be had; the message says what to do.

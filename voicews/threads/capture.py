@@ -39,6 +39,8 @@ class Capture(Worker):
         opened: called once the microphone (or its fallback) is open.
         fault: called with the error if it cannot be opened at first.
         fallback: taken in place of a microphone that does not exist, or whose library does not.
+        lost: True begins with silence and the attempt to open the microphone again, in the
+            place of a thread that was abandoned.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Capture(Worker):
         opened: Callable[[AudioError | None], None],
         fault: Callable[[BaseException], None],
         fallback: AudioSource | None = None,
+        lost: bool = False,
     ) -> None:
         super().__init__("capture")
         self._source = source
@@ -66,6 +69,19 @@ class Capture(Worker):
         self._opened = opened
         self._fault = fault
         self._fallback = fallback
+        self._lost = lost
+        self._abandoned = False
+        self._reading_since: float | None = None
+
+    def hangs(self, seconds: float) -> bool:
+        """True if one read has lasted longer than this; a driver can hang for ever."""
+        since = self._reading_since
+        return since is not None and self.is_alive() and time.monotonic() - since > seconds
+
+    def abandon(self) -> None:
+        """Leave this thread to its hanging read: it will touch nothing any more."""
+        self._abandoned = True
+        self.stop()
 
     @property
     def overflows(self) -> int:
@@ -79,26 +95,38 @@ class Capture(Worker):
 
     def work(self) -> None:
         """Open, read until asked to end, close."""
-        try:
-            self._open_first()
-        except AudioError as error:
-            self._fault(error)
-            return
         source, reopening = self._source, Reopening()
+        if self._lost:
+            source = self._silence()
+            reopening.missing()
+        else:
+            try:
+                self._open_first()
+            except AudioError as error:
+                self._fault(error)
+                return
+            source = self._source
         try:
             while not self._ending.is_set():
                 if reopening.due and self._reopen(reopening):
                     source.close()
                     source = self._source
                 try:
+                    self._reading_since = time.monotonic()
                     pcm = source.read()
+                    self._reading_since = None
                 except AudioError as error:
+                    self._reading_since = None
+                    if self._abandoned:
+                        return
                     log.warning("microphone lost, sending silence: %s", error)
                     source.close()
                     reopening.lost()
                     self._emit(DeviceLost("microphone", error))
                     source = self._silence()
                     continue
+                if self._abandoned:
+                    return
                 if pcm is None:
                     source.close()
                     self._emit(CaptureFinished())
@@ -108,7 +136,8 @@ class Capture(Worker):
         except ShutDown:
             log.debug("the outbox is shut")
         finally:
-            source.close()
+            if not self._abandoned:
+                source.close()
 
     def _reopen(self, reopening: Reopening) -> bool:
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from voicews.audio.base import AudioSink
 from voicews.audio.silence import NullSink
@@ -27,6 +29,8 @@ from voicews.threads.worker import Worker
 __all__ = ["SLICE", "Player", "Sound"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SLICE = 0.02
 """Seconds of one item in the playback buffer."""
@@ -58,6 +62,7 @@ class Player(Worker):
         interrupted: called with the milliseconds heard after a :meth:`flush`.
         ended: called when the thread ends.
         fallback: taken in place of a loudspeaker that does not exist, or whose library does not.
+        abandoned: a player that hangs in its device; this one takes over its buffer.
     """
 
     def __init__(
@@ -72,12 +77,15 @@ class Player(Worker):
         interrupted: Callable[[int], None],
         ended: Callable[[], None],
         fallback: AudioSink | None = None,
+        abandoned: Player | None = None,
     ) -> None:
         super().__init__("player")
         self._sink = sink
         self._format = format
-        self._playback: DropOldestQueue[Sound] = DropOldestQueue(
-            max(1, round(seconds / SLICE)), droppable=lambda sound: bool(sound.pcm)
+        self._playback: DropOldestQueue[Sound] = (
+            DropOldestQueue(max(1, round(seconds / SLICE)), droppable=lambda sound: bool(sound.pcm))
+            if abandoned is None
+            else abandoned._playback
         )
         self._emit = emit
         self._opened = opened
@@ -87,9 +95,12 @@ class Player(Worker):
         self._fallback = fallback
         self._poked = threading.Event()
         self._flush_wanted = threading.Event()
-        self._generation = 0
-        self._epoch = 0
+        self._generation: int = 0 if abandoned is None else abandoned._generation
+        self._epoch: int = 0 if abandoned is None else abandoned._epoch
         self._fed = True
+        self._lost = abandoned is not None
+        self._abandoned = False
+        self._in_device_since: float | None = None
         # Below: used by the player thread only.
         self._out: AudioSink = sink
         self._playing = False
@@ -99,6 +110,16 @@ class Player(Worker):
         self._reopening = Reopening()
 
     # -- from other threads -----------------------------------------------------------------
+
+    def hangs(self, seconds: float) -> bool:
+        """True if the device has kept this thread longer than this; a driver can hang for ever."""
+        since = self._in_device_since
+        return since is not None and self.is_alive() and time.monotonic() - since > seconds
+
+    def abandon(self) -> None:
+        """Leave this thread to its hanging device: it will touch nothing any more."""
+        self._abandoned = True
+        self._ending.set()
 
     def feed(self, sound: AudioReceived, generation: int) -> None:
         """Take received sound; the receiver thread calls it.
@@ -161,6 +182,8 @@ class Player(Worker):
             self._playback.drop_if(lambda sound: sound.generation < generation, "superseded")
 
     def _put(self, sound: Sound) -> None:
+        if sound.generation < self._generation:
+            return  # a connection that was left behind has woken up
         self._fed = True
         try:
             self._playback.put(sound)
@@ -183,29 +206,37 @@ class Player(Worker):
 
     def work(self) -> None:
         """Open, play until asked to end, close."""
-        try:
-            self._open_first()
-        except AudioError as error:
-            self._fault(error)
-            return
+        if self._lost:
+            self._play_to_nobody()
+            self._reopening.missing()
+        else:
+            try:
+                self._open_first()
+            except AudioError as error:
+                self._fault(error)
+                return
         try:
             while not self._ending.is_set():
                 try:
                     self._step()
                 except AudioError as error:
-                    self._lose(error)
+                    if not self._abandoned:
+                        self._lose(error)
         except ShutDown:
             log.debug("the playback buffer is shut and played")
         finally:
-            self._out.close()
-            self._ended()
+            if not self._abandoned:
+                self._out.close()
+                self._ended()
 
     def _step(self) -> None:
         if self._flush_wanted.is_set():
             self._flush()
         if self._reopening.due:
             self._reopen()
-        pending = self._out.pending()
+        pending = self._in_device(self._out.pending)
+        if self._abandoned:
+            return
         if pending >= self._out.lead:
             self._pause(min(_POLL, pending - self._out.lead + 0.001))
             return
@@ -227,7 +258,16 @@ class Player(Worker):
             if not self._answers_are_marked:
                 self._answer_at = self._started_at
             self._emit(PlaybackStarted())
-        self._out.write(sound.pcm)
+        pcm = sound.pcm
+        self._in_device(lambda: self._out.write(pcm))
+
+    def _in_device(self, call: Callable[[], T]) -> T:
+        """Call the device, and let others see how long it takes."""
+        self._in_device_since = time.monotonic()
+        try:
+            return call()
+        finally:
+            self._in_device_since = None
 
     def _next(self, *, busy: bool) -> Sound | None:
         """The next slice; None if the device should be looked after, or somebody wants something."""
@@ -262,7 +302,9 @@ class Player(Worker):
     def _flush(self) -> None:
         self._flush_wanted.clear()
         self._playing = False
-        self._out.flush()
+        self._in_device(self._out.flush)
+        if self._abandoned:
+            return
         self._interrupted(self._milliseconds_since(self._answer_at))
 
     def _milliseconds_since(self, position: float) -> int:
@@ -297,11 +339,14 @@ class Player(Worker):
         """Let time pass as if the sound were played, until the device can be opened again."""
         log.warning("loudspeaker lost, playing to nobody: %s", error)
         self._out.close()
+        self._play_to_nobody()
+        self._reopening.lost()
+        self._emit(DeviceLost("speaker", error))
+
+    def _play_to_nobody(self) -> None:
         self._out = NullSink()
         self._out.open(self._format)
         self._started_at = self._answer_at = 0.0
-        self._reopening.lost()
-        self._emit(DeviceLost("speaker", error))
 
     def _reopen(self) -> None:
         try:

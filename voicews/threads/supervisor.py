@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from voicews.audio.base import AudioSink, AudioSource
@@ -31,6 +31,7 @@ from voicews.errors import (
 from voicews.events import (
     AudioReceived,
     Connected,
+    DeviceLost,
     Disconnected,
     Event,
     FramesDropped,
@@ -41,6 +42,7 @@ from voicews.events import (
     SpeechStopped,
     StateChanged,
     Transcript,
+    Undelivered,
 )
 from voicews.history import History
 from voicews.lifecycle import (
@@ -70,7 +72,9 @@ log = logging.getLogger(__name__)
 
 _MAILBOX = 256
 _HOUSEKEEPING = 1.0
-"""Seconds between looks at what was dropped."""
+"""Seconds between looks at what was dropped, and whether the devices move."""
+_HUNG = 2.0
+"""Seconds in one call of a sound device after which its driver is held to hang."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -147,29 +151,12 @@ class Supervisor(Worker):
             slow=config.slow_callback,
             callback_failed=self._callback_failed,
         )
-        self._capture = Capture(
-            microphone,
-            format=dialect.input_format,
-            frame=config.frame,
-            outbox=self.outbox,
-            counters=self.counters,
-            is_muted=is_muted,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
-            fault=lambda error: self.post(Fault(error)),
-            fallback=SilenceSource() if "microphone" in silence_for else None,
-        )
-        self.player = Player(
-            speaker,
-            format=dialect.output_format,
-            seconds=config.buffers.playback,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
-            fault=lambda error: self.post(Fault(error)),
-            interrupted=self._interrupted,
-            ended=lambda: self.post(_PlayedOut()),
-            fallback=NullSink() if "speaker" in silence_for else None,
-        )
+        self._microphone = microphone
+        self._speaker = speaker
+        self._silence_for = silence_for
+        self._is_muted = is_muted
+        self._capture = self._make_capture()
+        self.player = self._make_player()
         self._unopened = {"microphone", "speaker"}
         self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
@@ -243,12 +230,17 @@ class Supervisor(Worker):
                 log.warning("the server could not be told that %d ms were heard", heard_ms)
         self.callbacks.emit(Interrupted(heard_ms))
 
-    def _sent(self, command: Command) -> None:
+    def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
         if isinstance(command, SendAudio):
             self.counters.add("frames_sent")
         elif isinstance(command, SendText):
-            self._history.add("user", command.text)
+            # The server may have answered already, but not before it was asked.
+            self._history.add("user", command.text, at=at)
+
+    def _refused(self, command: Command) -> None:
+        """Runs on the sender thread."""
+        self.callbacks.emit(Undelivered(command, sent=False))
 
     def _hear(self, event: Event, generation: int) -> None:
         """Send what the server said where it belongs; runs on the receiver thread."""
@@ -363,6 +355,7 @@ class Supervisor(Worker):
                 self._check_life()
             case "housekeeping":
                 self._tell_drops()
+                self._look_for_hung_devices()
                 self._alarms.set("housekeeping", _HOUSEKEEPING)
             case "devices":
                 names = " and ".join(sorted(self._unopened))
@@ -370,6 +363,52 @@ class Supervisor(Worker):
                 self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
 
     # -- devices --------------------------------------------------------------------------------
+
+    def _make_capture(self, *, lost: bool = False) -> Capture:
+        return Capture(
+            self._microphone,
+            format=self._dialect.input_format,
+            frame=self._config.frame,
+            outbox=self.outbox,
+            counters=self.counters,
+            is_muted=self._is_muted,
+            emit=self.callbacks.emit,
+            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
+            fault=lambda error: self.post(Fault(error)),
+            fallback=SilenceSource() if "microphone" in self._silence_for else None,
+            lost=lost,
+        )
+
+    def _make_player(self, *, abandoned: Player | None = None) -> Player:
+        return Player(
+            self._speaker,
+            format=self._dialect.output_format,
+            seconds=self._config.buffers.playback,
+            emit=self.callbacks.emit,
+            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
+            fault=lambda error: self.post(Fault(error)),
+            interrupted=self._interrupted,
+            ended=lambda: self.post(_PlayedOut()),
+            fallback=NullSink() if "speaker" in self._silence_for else None,
+            abandoned=abandoned,
+        )
+
+    def _look_for_hung_devices(self) -> None:
+        """A thread that hangs in a driver is left there by name, and another takes its place."""
+        if self._capture.hangs(_HUNG):
+            self._leave(self._capture, "microphone")
+            self._capture = self._make_capture(lost=True)
+            self._capture.start()
+        if self.player.hangs(_HUNG):
+            self._leave(self.player, "speaker")
+            self.player = self._make_player(abandoned=self.player)
+            self.player.start()
+
+    def _leave(self, worker: Capture | Player, device: str) -> None:
+        log.error("%s hangs in the %s's driver and is left there", worker.name, device)
+        worker.abandon()
+        error = DeviceLostError(f"the {device} has hung for {_HUNG:g} s, in its driver or sound server")
+        self.callbacks.emit(DeviceLost(device, error))
 
     def _device_opened(self, device: str, error: AudioError | None) -> None:
         if error is not None:
@@ -402,6 +441,7 @@ class Supervisor(Worker):
             tell=self.post,
             hear=self._hear,
             sent=self._sent,
+            refused=self._refused,
         )
         self._alarms.set("overdue", self._config.timeouts.connect + _OVERDUE)
         self._connection.start()
@@ -427,9 +467,12 @@ class Supervisor(Worker):
                 self._connection_ended(error)
 
     def _connection_ended(self, error: BaseException | None) -> None:
+        connection = self._connection
         self._forget_connection()
         if self._accepted_generation == self._generation:
             self.callbacks.emit(Disconnected(self._generation, error))
+        if connection is not None:
+            self._tell_undelivered(connection.unconfirmed, sent=True)
         if error is None:
             self._act_on(Close())
         else:
@@ -455,6 +498,10 @@ class Supervisor(Worker):
             connection.abort()
             self._abandoned.append(connection)
             self._connection_ended(ConnectTimeout("the attempt to connect hangs and is left behind"))
+
+    def _tell_undelivered(self, commands: Iterable[Command], *, sent: bool) -> None:
+        for command in commands:
+            self.callbacks.emit(Undelivered(command, sent))
 
     # -- keepalive ------------------------------------------------------------------------------
 
@@ -512,24 +559,32 @@ class Supervisor(Worker):
 
     def _end_connection(self, deadline: Deadline, graceful: bool) -> None:
         connection = self._connection
-        if connection is not None and graceful and connection.session.ready:
-            self.outbox.shutdown()
-            if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
-                connection.close()
-                connection.ended_within(_most_of(deadline))
-        unsent = [command for command in self.outbox.drain() if not isinstance(command, SendAudio)]
-        self.outbox.shutdown(immediate=True)
+        if connection is not None:
+            if graceful and connection.session.ready:
+                self.outbox.shutdown()
+                if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
+                    connection.close()
+                    connection.ended_within(_most_of(deadline))
+            connection.abort()
+            if not connection.ended_within(deadline.remaining()):
+                self._abandoned.append(connection)
+            if self._accepted_generation == connection.generation:
+                self.callbacks.emit(Disconnected(connection.generation, None))
+            self._forget_connection()
+            self._tell_undelivered(connection.unconfirmed, sent=True)
+        # Only now, for a sender that fails gives back what it could not say.
+        self._empty_outbox()
+
+    def _empty_outbox(self) -> None:
+        self.outbox.shutdown()
+        left = self.outbox.drain()
+        unsent = [command for command in left if not isinstance(command, SendAudio)]
+        if len(unsent) < len(left):
+            self.outbox.count_drop("unsent", len(left) - len(unsent))
         if unsent:
             names = ", ".join(type(command).__name__ for command in unsent)
             log.warning("closed before these could be sent: %s", names)
-        if connection is None:
-            return
-        connection.abort()
-        if not connection.ended_within(deadline.remaining()):
-            self._abandoned.append(connection)
-        if self._accepted_generation == connection.generation:
-            self.callbacks.emit(Disconnected(connection.generation, None))
-        self._forget_connection()
+        self._tell_undelivered(unsent, sent=False)
 
     def _end_player(self, deadline: Deadline, play_out: bool) -> None:
         if play_out:
