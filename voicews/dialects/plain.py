@@ -62,7 +62,7 @@ _ROLES: Mapping[str, Role] = {
 _LONGEST_ANSWER = 1_000_000
 """Characters of an answer that are put together from its tokens; a server that never says that it
 is done must not fill the memory."""
-_HOST = re.compile(r"[A-Za-z][\w.-]*(:\d{1,5})?(/[\w./-]*)?")
+_HOST = re.compile(r"[A-Za-z][\w.-]*:\d{1,5}(/[\w./-]*)?")
 """What is meant for a URL by those who leave out the scheme; it can hold no credential."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
