@@ -17,7 +17,7 @@ from typing import Any, Self
 from voicews.errors import ConfigError
 from voicews.testing.certificates import Certificates
 from voicews.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, closing, frame, unmasked
-from voicews.testing.link import Gone, Link
+from voicews.testing.stream import Gone, Link
 
 __all__ = ["FaultConnection", "FaultServer", "React", "Step"]
 

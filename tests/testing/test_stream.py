@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from voicews.testing.link import Gone, Link
+from voicews.testing.stream import Gone, Link
 
 SOON = 10.0
 
