@@ -35,11 +35,13 @@ __all__ = [
     "ResponseDone",
     "ResponseStarted",
     "ServerError",
+    "SessionExpiring",
     "SpeechStarted",
     "SpeechStopped",
     "StateChanged",
     "Token",
     "ToolCall",
+    "ToolCallCancelled",
     "Transcript",
 ]
 
@@ -191,6 +193,22 @@ class ToolCall(Event):
     call_id: str
     name: str
     arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolCallCancelled(Event):
+    """The server no longer wants the result of this call."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
+class SessionExpiring(Event):
+    """The server will end this session soon; the client moves to a new one by itself, at a
+    quiet moment if there is one before."""
+
+    seconds: float
+    """How long the session will still live."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
 from voicews.threads.supervisor import Alarms
+from voicews.tools import Tool
 
 
 def client(server: Any, **options: Any) -> VoiceClient:
@@ -104,7 +106,9 @@ def test_a_device_that_hangs_while_opening_is_a_fault() -> None:
 
 def test_a_dialect_with_a_bug_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
+        def begin(
+            self, previous: Session | None, history: History, tools: Sequence[Tool] = ()
+        ) -> Session:
             raise ZeroDivisionError
 
     voice = client(Buggy("ws://localhost"))
@@ -117,9 +121,11 @@ def test_each_session_gets_the_one_before() -> None:
     seen: list[Session | None] = []
 
     class Remembering(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
+        def begin(
+            self, previous: Session | None, history: History, tools: Sequence[Tool] = ()
+        ) -> Session:
             seen.append(previous)
-            return super().begin(previous, history)
+            return super().begin(previous, history, tools)
 
     config = ClientConfig(backoff=Backoff(initial=0.01))
     with peer() as server, client(Remembering(server.url), config=config):
