@@ -139,6 +139,7 @@ class Listener:
             # A client that goes away is what many tests are about, and no failure.
             with suppress(OSError, ValueError):
                 sock.settimeout(PATIENCE)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._context is not None:
                     sock = self._context.wrap_socket(sock, server_side=True)
                 line = Line(sock)

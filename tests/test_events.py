@@ -31,11 +31,13 @@ from voicews.events import (
     ResponseDone,
     ResponseStarted,
     ServerError,
+    SessionExpiring,
     SpeechStarted,
     SpeechStopped,
     StateChanged,
     Token,
     ToolCall,
+    ToolCallCancelled,
     Transcript,
 )
 from voicews.lifecycle import State
@@ -58,6 +60,8 @@ EXAMPLES: list[Event] = [
     PlaybackFinished(1200),
     Interrupted(300),
     ToolCall("call-1", "light", {"on": True}),
+    SessionExpiring(60.0),
+    ToolCallCancelled("call-1"),
     ServerError("no money", 402),
     Message({"type": "x"}),
     CaptureFinished(),

@@ -12,7 +12,7 @@ from tests.line import acceptance
 from voicews.backoff import Verdict, judge
 from voicews.dialects.base import Request
 from voicews.errors import ConfigError, ConnectFailed, HandshakeRejected, RemoteProtocolError
-from voicews.handshake import Opening, read_answer
+from voicews.handshake import Opening, _is_host, read_answer
 
 CANARY = "c4n4ry"
 
@@ -59,6 +59,10 @@ class TestRequest:
         assert (opening.host, opening.port) == (host, port)
         assert header in lines(Request(url))
         assert lines(Request(url))[0] == "GET / HTTP/1.1"
+
+    def test_addresses_that_older_pythons_let_pass(self) -> None:
+        assert _is_host("1::2")
+        assert not _is_host("1::2::3")
 
     def test_headers_and_subprotocols_are_sent(self) -> None:
         sent = lines(

@@ -224,14 +224,17 @@ def test_a_judge_that_gives_no_verdict_is_overruled(answer: Any) -> None:
     assert attempts(at(State.CONNECTED, judge=lambda _: answer), 1, WRONG) == [TearDown(graceful=False)]
 
 
-def test_a_judge_that_raises_is_overruled_and_reported(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("raised", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_a_judge_that_raises_is_overruled_and_reported(
+    raised: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(error: BaseException) -> Verdict:
-        raise ZeroDivisionError
+        raise raised
 
     with caplog.at_level(logging.ERROR):
         assert attempts(at(State.CONNECTED, judge=broken), 1) == [Connect(1.0, 1)]
         assert attempts(at(State.CONNECTED, judge=broken), 1, WRONG) == [TearDown(graceful=False)]
-    assert "ZeroDivisionError" in caplog.text
+    assert raised.__name__ in caplog.text
 
 
 def test_a_judge_is_not_asked_while_closing() -> None:

@@ -336,7 +336,7 @@ class TestOpening:
             wire.close()
 
     def test_an_address_nobody_can_connect_to(self) -> None:
-        with pytest.raises(ConnectFailed, match="255.255.255.255:80 cannot be reached"):
+        with pytest.raises(ConnectFailed, match=r"255\.255\.255\.255:80 cannot be reached"):
             Wire("255.255.255.255", 80, tls=None, send_timeout=1).open(Deadline(5))
 
     def test_no_address(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -642,9 +642,13 @@ class TestTls:
         assert judge(error) is Verdict.RETRY
 
     def test_a_server_that_hangs_up(self, authority: Authority) -> None:
-        with listening(lambda line: None) as server:
+        def hang_up(line: Line) -> None:
+            line.sock.recv(65536)
+
+        with listening(hang_up) as server:
             error = self.failure(server.port, TlsSettings(ca_file=authority.ca_file))
         assert type(error) is ConnectFailed
+        assert "hung up" in str(error)
 
     def test_a_server_that_is_silent(self, authority: Authority) -> None:
         with listening(keep_silent) as server:

@@ -91,7 +91,7 @@ class Reconnecting(Event):
     """The connection is lost; another attempt follows."""
 
     attempt: int
-    """Counted from 1."""
+    """Counted from 1; 0 where the client moves because the session expires."""
     delay: float
     """Seconds until the attempt."""
     error: BaseException

@@ -16,8 +16,13 @@ from voicews import (
     ClientConfig,
     ConnectTimeout,
     DeviceLostError,
+    Event,
     FramesDropped,
+    PlaybackFinished,
+    PlaybackStarted,
     Reconnecting,
+    SessionExpired,
+    SessionExpiring,
     ShutdownTimeout,
     State,
     Timeouts,
@@ -28,29 +33,11 @@ from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
-from voicews.threads.supervisor import Alarms
 from voicews.tools import Tool
 
 
 def client(server: Any, **options: Any) -> VoiceClient:
     return VoiceClient(server, **{"microphone": SilenceSource(), "speaker": NullSink(), **options})
-
-
-def test_alarms_ring_once_and_in_order() -> None:
-    alarms = Alarms()
-    assert alarms.next() is None
-    alarms.set("later", 60)
-    alarms.set("second", -1)
-    alarms.set("first", -2)
-    alarms.set("cancelled", -3)
-    alarms.clear("cancelled", "unknown")
-    assert alarms.next() == 0.0
-    assert alarms.due() == ["first", "second"]
-    assert alarms.due() == []
-    assert alarms.is_set("later")
-    left = alarms.next()
-    assert left is not None
-    assert 50 < left <= 60
 
 
 def test_a_session_that_is_never_accepted_is_left() -> None:
@@ -106,9 +93,7 @@ def test_a_device_that_hangs_while_opening_is_a_fault() -> None:
 
 def test_a_dialect_with_a_bug_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Plain):
-        def begin(
-            self, previous: Session | None, history: History, tools: Sequence[Tool] = ()
-        ) -> Session:
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
             raise ZeroDivisionError
 
     voice = client(Buggy("ws://localhost"))
@@ -121,9 +106,7 @@ def test_each_session_gets_the_one_before() -> None:
     seen: list[Session | None] = []
 
     class Remembering(Plain):
-        def begin(
-            self, previous: Session | None, history: History, tools: Sequence[Tool] = ()
-        ) -> Session:
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
             seen.append(previous)
             return super().begin(previous, history, tools)
 
@@ -174,3 +157,55 @@ def test_the_user_may_cut_the_playing_out_short() -> None:
         voice.close()
         assert voice.state is State.CLOSED
         assert speaker.position < 30
+
+
+class Expiring(Plain):
+    """Its server announces the end of the session."""
+
+    def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+        session = super().begin(previous, history, tools)
+        receive = session.receive
+
+        def understand(message: str | bytes) -> list[Event]:
+            if isinstance(message, str) and message.startswith("expiring "):
+                return [SessionExpiring(float(message.split()[1]))]
+            return receive(message)
+
+        session.receive = understand  # type: ignore[method-assign]
+        return session
+
+
+def test_an_expiring_session_is_left_at_once_if_nobody_speaks() -> None:
+    told: list[Event] = []
+    config = ClientConfig(backoff=Backoff(initial=60, cap=60, max_attempts=0))
+    with peer() as server, client(Expiring(server.url), config=config) as voice:
+        voice.on(Event, told.append)
+        server.call().send("expiring 60")
+        server.call(2).wait_for_audio()
+        server.call(1).wait_until_over()
+        assert server.call(1).close_code == 1000
+        voice.wait_for(State.CONNECTED, PATIENCE)
+    again = [event for event in told if isinstance(event, Reconnecting)]
+    assert [(event.attempt, event.delay) for event in again] == [(0, 0.0)]
+    assert isinstance(again[0].error, SessionExpired)
+
+
+def test_an_expiring_session_is_left_after_the_answer() -> None:
+    with peer() as server, client(Expiring(server.url), speaker=EarSpeaker(speed=5)) as voice:
+        call = server.call()
+        call.send({"type": "response_started"})
+        call.send(bytes(32000))
+        voice.wait_for(PlaybackStarted, PATIENCE)
+        done = voice.events(PlaybackFinished)
+        call.send("expiring 60")
+        call.send({"type": "response_done"})
+        done.get(PATIENCE)
+        server.call(2).wait_for_audio()
+
+
+def test_an_expiring_session_is_left_in_time_even_in_mid_sentence() -> None:
+    with peer() as server, client(Expiring(server.url)):
+        call = server.call()
+        call.send({"type": "speech_started"})
+        call.send("expiring 2.1")
+        server.call(2).wait_for_audio()

@@ -26,6 +26,7 @@ from voicews.errors import (
     ConnectTimeout,
     DeviceLostError,
     KeepaliveTimeout,
+    SessionExpired,
     ShutdownTimeout,
 )
 from voicews.events import (
@@ -38,6 +39,7 @@ from voicews.events import (
     ReconnectFailed,
     Reconnecting,
     ResponseStarted,
+    SessionExpiring,
     SpeechStopped,
     StateChanged,
     Transcript,
@@ -57,9 +59,11 @@ from voicews.lifecycle import (
 )
 from voicews.lifecycle import Connected as SessionAccepted
 from voicews.stats import Counters
+from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.capture import Capture
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
+from voicews.threads.floor import Floor
 from voicews.threads.player import Player
 from voicews.threads.worker import Worker
 
@@ -73,6 +77,8 @@ _HOUSEKEEPING = 1.0
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
+_MOVING = 2.0
+"""Seconds before its announced end in which a session is left even in mid-sentence."""
 _PLAYING_OUT = 2.0
 """Seconds that playing out may take beyond the sound in the playback buffer."""
 _OVERDUE = 2.0
@@ -81,7 +87,7 @@ _OVERDUE = 2.0
 
 
 @dataclass(frozen=True)
-class DeviceOpened:
+class _DeviceOpened:
     """A sound device works; with an error, silence took its place."""
 
     device: str
@@ -89,39 +95,21 @@ class DeviceOpened:
 
 
 @dataclass(frozen=True)
-class PlayedOut:
+class _Expiring:
+    """The server has announced the end of this connection's session."""
+
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Quiet:
+    """Nobody speaks."""
+
+
+@dataclass(frozen=True)
+class _PlayedOut:
     """The player has ended."""
-
-
-class Alarms:
-    """Points in time by name."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, float] = {}
-
-    def set(self, name: str, seconds: float) -> None:
-        """Ring ``seconds`` from now."""
-        self._times[name] = time.monotonic() + seconds
-
-    def is_set(self, name: str) -> bool:
-        """True if it will ring."""
-        return name in self._times
-
-    def clear(self, *names: str) -> None:
-        """Do not ring."""
-        for name in names:
-            self._times.pop(name, None)
-
-    def next(self) -> float | None:
-        """Seconds until the first rings; None if none is set."""
-        return max(0.0, min(self._times.values()) - time.monotonic()) if self._times else None
-
-    def due(self) -> list[str]:
-        """Those that ring now; each rings once."""
-        now = time.monotonic()
-        names = sorted((n for n, at in self._times.items() if at <= now), key=lambda n: self._times[n])
-        self.clear(*names)
-        return names
 
 
 class Supervisor(Worker):
@@ -179,7 +167,7 @@ class Supervisor(Worker):
             counters=self.counters,
             is_muted=is_muted,
             emit=self.callbacks.emit,
-            opened=lambda error: self.post(DeviceOpened("microphone", error)),
+            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
             fault=lambda error: self.post(Fault(error)),
             fallback=SilenceSource() if "microphone" in silence_for else None,
         )
@@ -187,11 +175,11 @@ class Supervisor(Worker):
             speaker,
             format=dialect.output_format,
             seconds=config.buffers.playback,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(DeviceOpened("speaker", error)),
+            emit=self._emit_and_follow,
+            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
-            ended=lambda: self.post(PlayedOut()),
+            ended=lambda: self.post(_PlayedOut()),
             fallback=NullSink() if "speaker" in silence_for else None,
         )
         self._unopened = {"microphone", "speaker"}
@@ -204,6 +192,8 @@ class Supervisor(Worker):
         self._speech_stopped_at: float | None = None
         self._ping_at = 0.0
         self._alarms = Alarms()
+        self._floor = Floor()
+        self._moving_on = False
         self._told_drops: dict[tuple[str, str], int] = {}
         self._abandoned: list[Connection] = []
         self.play_out = False
@@ -258,7 +248,14 @@ class Supervisor(Worker):
                 self.outbox.put(TruncateResponse(heard_ms))
             except (ShutDown, queue.Full):
                 log.warning("the server could not be told that %d ms were heard", heard_ms)
-        self.callbacks.emit(Interrupted(heard_ms))
+        self._emit_and_follow(Interrupted(heard_ms))
+
+    def _emit_and_follow(self, event: Event) -> None:
+        """Tell the user, and notice when a wish to move on can be fulfilled; any thread."""
+        self._floor.follow(event)
+        self.callbacks.emit(event)
+        if self._moving_on and self._floor.quiet:
+            self.post(_Quiet())
 
     def _sent(self, command: Command) -> None:
         """Runs on the sender thread."""
@@ -285,7 +282,9 @@ class Supervisor(Worker):
                 self._speech_stopped_at = time.monotonic()
             case Transcript(final=True):
                 self._history.add(event.role, event.text)
-        self.callbacks.emit(event)
+            case SessionExpiring():
+                self.post(_Expiring(generation, event.seconds))
+        self._emit_and_follow(event)
 
     # -- the supervisor thread ----------------------------------------------------------------
 
@@ -326,8 +325,12 @@ class Supervisor(Worker):
                 self._handle(mail)
             case News():
                 self._hear_news(mail)
-            case DeviceOpened(device, error):
+            case _DeviceOpened(device, error):
                 self._device_opened(device, error)
+            case _Expiring(generation, seconds) if generation == self._generation:
+                self._move_on_soon(seconds)
+            case _Quiet() if self._moving_on:
+                self._move_on()
 
     def _handle(self, fact: Fact) -> None:
         order = self._move(fact)
@@ -370,6 +373,8 @@ class Supervisor(Worker):
                 self._abort(ConnectTimeout("the server did not accept the session in time"))
             case "grace":
                 self._abort(None)
+            case "expiry":
+                self._move_on()
             case "ping":
                 self._ping()
             case "pong":
@@ -447,7 +452,9 @@ class Supervisor(Worker):
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
-        self._alarms.clear("overdue", "session", "grace", "ping", "pong")
+        self._alarms.clear("overdue", "session", "grace", "ping", "pong", "expiry")
+        self._moving_on = False
+        self._floor.reset()
         if connection is not None:
             self.counters.add("bytes_sent", connection.bytes_sent)
             self.counters.add("bytes_received", connection.bytes_received)
@@ -463,6 +470,22 @@ class Supervisor(Worker):
             connection.abort()
             self._abandoned.append(connection)
             self._connection_ended(ConnectTimeout("the attempt to connect hangs and is left behind"))
+
+    # -- moving to a new session ------------------------------------------------------------------
+
+    def _move_on_soon(self, seconds: float) -> None:
+        """At a quiet moment, or when there is only just time for it."""
+        self._moving_on = True
+        self._alarms.set("expiry", max(0.0, seconds - _MOVING))
+        if self._floor.quiet:
+            self._move_on()
+
+    def _move_on(self) -> None:
+        self._moving_on = False
+        self._alarms.clear("expiry")
+        if self._connection is not None:
+            self._connection.retire(SessionExpired("the server had announced the end of the session"))
+            self._alarms.set("grace", _GRACE)
 
     # -- keepalive ------------------------------------------------------------------------------
 
@@ -546,7 +569,7 @@ class Supervisor(Worker):
                     mail = self._mailbox.get(timeout=patience.remaining())
                 except queue.Empty:
                     break
-                if isinstance(mail, PlayedOut | Close):
+                if isinstance(mail, _PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()

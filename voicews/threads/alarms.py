@@ -1,0 +1,38 @@
+"""The supervisor's clock: several points in time, of which the next one ends its wait."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Alarms"]
+
+
+class Alarms:
+    """Points in time by name."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, float] = {}
+
+    def set(self, name: str, seconds: float) -> None:
+        """Ring ``seconds`` from now."""
+        self._times[name] = time.monotonic() + seconds
+
+    def is_set(self, name: str) -> bool:
+        """True if it will ring."""
+        return name in self._times
+
+    def clear(self, *names: str) -> None:
+        """Do not ring."""
+        for name in names:
+            self._times.pop(name, None)
+
+    def next(self) -> float | None:
+        """Seconds until the first rings; None if none is set."""
+        return max(0.0, min(self._times.values()) - time.monotonic()) if self._times else None
+
+    def due(self) -> list[str]:
+        """Those that ring now; each rings once."""
+        now = time.monotonic()
+        names = sorted((n for n, at in self._times.items() if at <= now), key=lambda n: self._times[n])
+        self.clear(*names)
+        return names
