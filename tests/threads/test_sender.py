@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ class Rig:
         self.call = server.call(len(server.calls) or 1)
         self.session = session
         self.outbox = outbox
-        self.sent: list[Command] = []
+        self.sent: queue.Queue[Command] = queue.Queue()
         self.failed = threading.Event()
         self.errors: list[BaseException] = []
         self.sender = Sender(
@@ -39,7 +40,7 @@ class Rig:
             threading.Lock(),
             outbox=outbox,
             max_audio_age=2.0,
-            sent=self.sent.append,
+            sent=self.sent.put,
             fail=self.fail,
         )
 
@@ -80,7 +81,7 @@ def test_the_sessions_opening_goes_before_the_outbox(make: Make) -> None:
     rig.sender.start()
     rig.call.wait_for_audio(2)
     assert [text["type"] for text in rig.call.texts] == ["hello", "text"]
-    assert [type(command) for command in rig.sent] == [SendText, SendAudio]
+    assert [type(rig.sent.get(timeout=PATIENCE)) for _ in range(2)] == [SendText, SendAudio]
 
 
 def test_nothing_of_the_outbox_goes_before_the_session_is_ready(make: Make) -> None:
@@ -160,7 +161,7 @@ def test_a_command_that_did_not_get_out_is_given_back(make: Make) -> None:
     assert rig.failed.wait(PATIENCE)
     assert isinstance(rig.errors[0], TransportError)
     assert rig.outbox.get(timeout=0) == SendText("keep me")
-    assert rig.sent == []
+    assert rig.sent.empty()
 
 
 def test_a_command_that_the_session_refuses_does_not_end_the_connection(

@@ -286,9 +286,9 @@ class Conversation:
             elif isinstance(event, TurnSound):
                 self._listen(self._turn, event)
             else:
-                turn, self._turn = self._turn, None
                 self._tell(type="speech_stopped")
-                self._put(_Finish(turn))
+                self._put(_Finish(self._turn))
+                self._turn = None
 
     def _listen(self, turn: _SpokenTurn, sound: TurnSound) -> None:
         turn.add(sound.pcm, sound.voiced)
@@ -393,13 +393,15 @@ class Conversation:
                 self._put(_Announce(response.urgent))
 
     def _correct(self, response: Response, heard: str) -> None:
-        """Remember only what was heard of an answer."""
+        """Remember only what was heard of the latest answer."""
         response.heard_text = heard
+        if response.recorded is None:
+            return  # the worker will record it so
         turns = self._history.turns
-        if response.recorded and turns and turns[-1] == Turn("assistant", response.recorded):
-            kept = (*turns[:-1], Turn("assistant", heard)) if heard else turns[:-1]
-            self._history = History(self._config.history, kept)
-            response.recorded = heard
+        if response.recorded and turns:
+            turns = turns[:-1]
+        self._history = History(self._config.history, (*turns, Turn("assistant", heard)) if heard else turns)
+        response.recorded = heard
 
     def _put(self, job: _Job) -> None:
         try:
@@ -434,7 +436,7 @@ class Conversation:
                     self._waiting.append(text)
                 case _LastWords():
                     self._tell(type="finished")
-            while self._waiting and self._turn is None:
+            while self._waiting and self._is_silent_after(job):
                 text = self._waiting.pop(0)
                 self._utter(pieces(text), to=None, urgent=text)
         except HungUp:
@@ -445,6 +447,11 @@ class Conversation:
         except Exception:
             log.exception("%s: a turn failed", self._worker.name)
             self._complain("failed", "the assistant failed; its log says how")
+
+    def _is_silent_after(self, job: _Job) -> bool:
+        """Whether the user neither speaks nor waits for an answer."""
+        turn = self._turn
+        return self._jobs.empty() and (turn is None or (isinstance(job, _Finish) and job.turn is turn))
 
     def _feed(self, turn: _SpokenTurn) -> Hearing:
         if turn.hearing is None:
@@ -501,9 +508,9 @@ class Conversation:
                     self._tell(type="response_done", text=response.text)
                 if to is not None:
                     self._history.add("user", to)
-                if response.final_text:
-                    self._history.add("assistant", response.final_text)
-                    response.recorded = response.final_text
+                response.recorded = response.final_text
+                if response.recorded:
+                    self._history.add("assistant", response.recorded)
 
     def _stream(self, response: Response, answer: Iterator[str]) -> None:
         splitter = SentenceSplitter()

@@ -285,7 +285,9 @@ class AssistantServer:
             raise InvalidState("a stalled server cannot send a Close frame; resume() it first")
         with self._changed:
             chosen = [
-                one for one in self._clients.values() if one.conversation and client in (None, one.number)
+                one
+                for one in self._clients.values()
+                if one.conversation and client in (None, one.number) and not one.tap.is_cut
             ]
         if code is None:
             for one in chosen:

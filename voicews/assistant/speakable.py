@@ -102,7 +102,7 @@ def plain_words(text: str) -> list[str]:
 
 
 _END = re.compile(r"[.!?…]+[\"'”\u2019)\]]*\s+(?=[^\s])|\n+(?=\S)")
-_TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "e.g", "i.e", "a.m", "p.m", "no"])
+_ABBREVIATIONS = frozenset(["mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "e.g", "i.e"])
 
 
 class SentenceSplitter:
@@ -148,4 +148,5 @@ class SentenceSplitter:
         if "\n" in end[0]:
             return False
         before = self._text[: end.start()].rpartition(" ")[2].lower().lstrip("(\"'")
-        return self._text[end.end()].islower() or before in _TITLES - {"a.m", "p.m"}
+        abbreviated = end[0].strip() == "." and before in _ABBREVIATIONS
+        return abbreviated or self._text[end.end()].islower()

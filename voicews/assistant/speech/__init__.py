@@ -39,7 +39,7 @@ class Utterance:
     def seconds(self) -> float:
         """How long it lasts."""
         with wave.open(str(self.path)) as sound:
-            return sound.getnframes() / sound.getframerate()
+            return float(sound.getnframes() / sound.getframerate())
 
     def is_answered_by(self, text: str, now: Callable[[], datetime] = datetime.now) -> bool:
         """Whether this text is a right answer.

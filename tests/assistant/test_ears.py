@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from voicews.assistant import ears as module
+from voicews.assistant.ears import load_ears
+from voicews.assistant.sphinx import PocketsphinxEars
+from voicews.assistant.whisper import WhisperEars
+from voicews.errors import BackendMissing, ConfigError
+
+
+def test_by_name() -> None:
+    assert isinstance(load_ears("whisper"), WhisperEars)
+    assert isinstance(load_ears("pocketsphinx"), PocketsphinxEars)
+
+
+def test_whisper_is_taken_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_has_little_memory", lambda: False)
+    assert isinstance(load_ears(), WhisperEars)
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    assert isinstance(load_ears(), PocketsphinxEars)
+
+
+def test_pocketsphinx_is_taken_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_has_little_memory", lambda: True)
+    assert isinstance(load_ears(), PocketsphinxEars)
+
+
+@pytest.mark.parametrize(
+    ("pages", "little"),
+    [(1000, True), (10**9, False), (OSError("unknown"), False), (ValueError("no"), False)],
+)
+def test_memory(pages: int | Exception, little: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sysconf(name: str) -> int:
+        if isinstance(pages, Exception):
+            raise pages
+        return pages if name == "SC_PHYS_PAGES" else 4096
+
+    monkeypatch.setattr(os, "sysconf", sysconf)
+    assert module._has_little_memory() is little
+
+
+def test_nothing_installed_names_the_better_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    monkeypatch.setattr(module, "_has_little_memory", lambda: False)
+    with pytest.raises(BackendMissing, match="whisper ears need: pip install"):
+        load_ears()
+
+
+def test_mistakes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be auto, whisper or pocketsphinx"):
+        load_ears("big")
+    with pytest.raises(ConfigError, match="no CTranslate2 Whisper model"):
+        load_ears(model_dir=tmp_path)
