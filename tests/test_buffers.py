@@ -180,6 +180,12 @@ def test_the_oldest_goes_and_is_counted() -> None:
     assert full.dropped == {"overflow": 1}
 
 
+def test_anything_may_go_unless_told_otherwise() -> None:
+    full = filled(1, Item(1, False), Item(2, False), selective=False)
+    assert full.drain() == [Item(2, False)]
+    assert full.dropped == {"overflow": 1}
+
+
 def test_what_may_not_go_stays_and_keeps_its_place() -> None:
     full = filled(3, Item(1, False), Item(2, True), Item(3, False), Item(4, True))
     assert full.drain() == [Item(1, False), Item(3, False), Item(4, True)]

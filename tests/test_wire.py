@@ -149,9 +149,11 @@ class TestStream:
 
     def test_a_reset(self, security: Any) -> None:
         def reset(line: Line) -> None:
+            line.read(1)
             line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
         with listening(reset, context=security[1]) as server, opened(server.port, security[0]) as wire:
+            wire.send(b"?")
             with pytest.raises(ConnectionClosed, match="was lost") as caught:
                 wire.read(1)
             assert caught.value.by_peer

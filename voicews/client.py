@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 import warnings
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar, overload
@@ -30,12 +29,13 @@ from voicews.errors import (
     ShutdownTimeout,
     Unsupported,
 )
-from voicews.events import Event
+from voicews.events import Event, StateChanged
 from voicews.history import History
 from voicews.lifecycle import Close, Lifecycle, State
 from voicews.stats import Stats
 from voicews.threads.callbacks import Callback, EventStream, Handlers
 from voicews.threads.supervisor import Supervisor
+from voicews.threads.worker import Worker
 
 __all__ = ["VoiceClient"]
 
@@ -43,9 +43,6 @@ log = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callback)
-
-_MARGIN = 1.0
-"""Seconds beyond ``Timeouts.close`` that a caller of close() waits for the last callbacks."""
 
 
 class VoiceClient:
@@ -182,7 +179,7 @@ class VoiceClient:
             return True
         deadline = Deadline(timeout)
         with self._changed:
-            while not self.state.ended:
+            while not supervisor.over:
                 if deadline.passed:
                     return False
                 self._changed.wait(deadline.remaining())
@@ -190,7 +187,7 @@ class VoiceClient:
         return True
 
     def wait_for(self, what: State | type[E], timeout: float | None = None) -> E | State:
-        """Wait for a state, or for the next event of a class.
+        """Wait for a state (or be in it already), or for the next event of a class.
 
         Returns:
             The event, or the state.
@@ -212,17 +209,23 @@ class VoiceClient:
                 raise
 
     def _wait_for_state(self, state: State, timeout: float | None) -> State:
+        if self.state is state:
+            return state
         deadline = Deadline(timeout)
-        with self._changed:
-            while self.state is not state:
-                if self.state.ended:
-                    break
-                if deadline.passed:
-                    raise TimeoutError(f"still {self.state.name}, not {state.name}, after {timeout} s")
-                self._changed.wait(deadline.remaining())
-        if self.state is not state:
-            self._raise_what_went_wrong()
-            raise InvalidState(f"the client is {self.state.name} and cannot become {state.name}")
+        # A state may last so shortly that only its event tells of it.
+        with self.events(StateChanged) as changes:
+            if self.state is state:
+                return state
+            try:
+                while changes.get(deadline.remaining()).new is not state:
+                    continue
+            except TimeoutError:
+                raise TimeoutError(f"still {self.state.name}, not {state.name}, after {timeout} s") from None
+            except InvalidState:
+                self._raise_what_went_wrong()
+                raise InvalidState(
+                    f"the client is {self.state.name} and cannot become {state.name}"
+                ) from None
         return state
 
     # -- ask --------------------------------------------------------------------------------
@@ -294,9 +297,14 @@ class VoiceClient:
         """
         with self._opening:
             if self._supervisor is not None:
-                if not self.state.ended:
+                if not self._supervisor.over:
                     raise InvalidState(f"the client is already open ({self.state.name})")
-                self._supervisor.join(_MARGIN)
+                hanging = [thread.name for thread in self._supervisor.survivors if thread.is_alive()]
+                if hanging:
+                    raise InvalidState(
+                        f"{', '.join(hanging)} of the last run still hangs and may hold a device; "
+                        "make a new VoiceClient with devices of its own"
+                    )
             supervisor = self._supervisor = Supervisor(
                 self._dialect,
                 self._microphone,
@@ -308,9 +316,10 @@ class VoiceClient:
                 handlers=self._handlers,
                 is_muted=self._muted.is_set,
                 changed=self._changed,
+                ended=_running.discard,
             )
             self._opened_at = time.monotonic()
-            _open_clients.add(self)
+            _running.add(supervisor)
             supervisor.start()
         try:
             in_time = self._wait_until_open(supervisor, Deadline(timeout))
@@ -318,9 +327,8 @@ class VoiceClient:
             self.close()
             raise
         if not in_time:
-            error = self._lifecycle.error
             self.close()
-            raise TimeoutError(f"no session within {timeout} s") from error
+            raise TimeoutError(f"no session within {timeout} s") from supervisor.last_drop
         if self.state.ended:
             self._raise_what_went_wrong()
             if not supervisor.connections:
@@ -341,7 +349,8 @@ class VoiceClient:
         """End the conversation: send what is waiting, hear the server's last words, close.
 
         Takes ``Timeouts.close`` at most.  May be called from anywhere, twice, and before
-        open(); from a callback it only asks for the end and returns at once.
+        open(); from a callback (or any other thread of
+        voicews) it only asks for the end and returns at once.
 
         Args:
             play_out: True also plays what has been received but not heard, for as long as
@@ -357,18 +366,15 @@ class VoiceClient:
             return
         supervisor.play_out = play_out
         supervisor.post(Close())
-        if threading.current_thread() is supervisor.callbacks:
+        if isinstance(threading.current_thread(), Worker):
             return
-        longest = self._config.timeouts.close + _MARGIN
-        if play_out:
-            longest += supervisor.player.waiting + 2 * _MARGIN
-        deadline = Deadline(longest)
+        deadline = Deadline(supervisor.closing_time)
         supervisor.join(deadline.remaining())
         supervisor.callbacks.join(deadline.remaining())
-        left = [t.name for t in (supervisor, supervisor.callbacks) if t.is_alive()]
-        _open_clients.discard(self)
-        if left or supervisor.survivors:
-            raise ShutdownTimeout([*left, *supervisor.survivors])
+        threads = (supervisor, supervisor.callbacks, *supervisor.survivors)
+        left = [thread.name for thread in threads if thread.is_alive()]
+        if left:
+            raise ShutdownTimeout(left)
 
     def run(self) -> None:
         """Open (unless it is open), wait until the client has ended or Ctrl+C is pressed, close.
@@ -431,21 +437,13 @@ class VoiceClient:
         """
         if not isinstance(command, Command):
             raise ConfigError(f"send() takes a Command such as SendText({command!r})")
-        supervisor = self._running(type(command).__name__)
+        self._running(type(command).__name__)
         if type(command) not in self._dialect.accepts:
             names = ", ".join(sorted(kind.__name__ for kind in self._dialect.accepts))
             raise Unsupported(
                 f"{type(self._dialect).__name__} cannot say {type(command).__name__}; it takes {names}"
             )
-        try:
-            supervisor.outbox.put(command)
-        except ShutDown:
-            raise InvalidState(f"{type(command).__name__} came while the client was closing") from None
-        except queue.Full:
-            raise OutboxFull(
-                f"{supervisor.outbox.maxsize} messages wait for the connection already; "
-                f"this {type(command).__name__} was not taken"
-            ) from None
+        self._put(command)
 
     def start_talking(self) -> None:
         """Push to talk, pressed: unmute, and tell the server if the dialect has a word for it."""
@@ -453,9 +451,9 @@ class VoiceClient:
         self._say_if_accepted(StartTurn())
 
     def stop_talking(self) -> None:
-        """Push to talk, released: tell the server that the turn is finished, and mute."""
-        self._say_if_accepted(EndTurn())
+        """Push to talk, released: mute, and tell the server that the turn is finished."""
         self.mute()
+        self._say_if_accepted(EndTurn())
 
     def mute(self) -> None:
         """Send silence instead of the microphone's sound, from the next frame on."""
@@ -478,14 +476,25 @@ class VoiceClient:
         Raises:
             InvalidState: the client is not open.
         """
-        supervisor = self._running("interrupt()")
-        self._say_if_accepted(InterruptResponse())
-        supervisor.player.flush()
+        self._say_if_accepted(InterruptResponse(), urgent=True)
+        self._running("interrupt()").player.flush()
 
-    def _say_if_accepted(self, command: Command) -> None:
+    def _say_if_accepted(self, command: Command, *, urgent: bool = False) -> None:
         self._running(type(command).__name__)
         if type(command) in self._dialect.accepts:
-            self.send(command)
+            self._put(command, urgent=urgent)
+
+    def _put(self, command: Command, *, urgent: bool = False) -> None:
+        outbox = self._running(type(command).__name__).outbox
+        try:
+            outbox.put(command, urgent=urgent)
+        except ShutDown:
+            raise InvalidState(f"{type(command).__name__} came while the client was closing") from None
+        except queue.Full:
+            raise OutboxFull(
+                f"{outbox.maxsize} messages wait for the connection already; "
+                f"this {type(command).__name__} was not taken"
+            ) from None
 
     # -- within -----------------------------------------------------------------------------
 
@@ -497,8 +506,7 @@ class VoiceClient:
         return supervisor
 
     def _refuse_in_callback(self, what: str) -> None:
-        supervisor = self._supervisor
-        if supervisor is not None and threading.current_thread() is supervisor.callbacks:
+        if isinstance(threading.current_thread(), Worker):
             raise InvalidState(f"{what} in a callback would wait for itself; register a callback instead")
 
     def _raise_what_went_wrong(self) -> None:
@@ -523,14 +531,15 @@ def _default_speaker() -> AudioSink:
     return Speaker()
 
 
-_open_clients: weakref.WeakSet[VoiceClient] = weakref.WeakSet()
+_running: set[Supervisor] = set()
 
 
 @atexit.register
 def _close_forgotten() -> None:
     """Give devices and sockets back at the interpreter's end."""
-    for client in [client for client in _open_clients if not client.state.ended]:
-        try:
-            client.close()
-        except ShutdownTimeout as error:
-            log.warning("at exit: %s", error)
+    running = list(_running)
+    for supervisor in running:
+        supervisor.post(Close())
+    for supervisor in running:
+        if not supervisor.ended_within(supervisor.closing_time):
+            log.warning("at exit: %s still runs", supervisor.name)

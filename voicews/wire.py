@@ -108,7 +108,12 @@ def _using(field: str, path: str | None) -> Iterator[None]:
 
 
 class _Tls:
-    """One TLS session in memory; any thread may call, and none ever waits for the network."""
+    """One TLS session in memory; any thread may call, and none ever waits for the network.
+
+    Attributes:
+        ended: True once the peer has said its farewell (close_notify).
+        has_output: True if after reading TLS itself had something to say, such as an alert.
+    """
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -116,6 +121,7 @@ class _Tls:
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._lock = threading.Lock()
         self.ended = False
+        self.has_output = False
 
     def shake_hands(self, received: bytes) -> bool:
         """Take the next step of the handshake; True once it is done."""
@@ -128,19 +134,20 @@ class _Tls:
             return True
 
     def decrypt(self, received: bytes) -> bytes:
-        """All plaintext that is complete now; ``ended`` is set after the peer's farewell."""
+        """All plaintext that is complete now; sets ``ended`` and ``has_output``."""
         with self._lock:
             self._incoming.write(received)
             pieces = []
-            with contextlib.suppress(ssl.SSLWantReadError):
-                while True:
-                    piece = self._session.read(READ_AHEAD)
-                    if not piece:
-                        self.ended = True
-                        break
-                    pieces.append(piece)
-                    if not self._incoming.pending:  # saves the exception that ends most rounds
-                        break
+            try:
+                with contextlib.suppress(ssl.SSLWantReadError):  # the rest of a record is on its way
+                    while not self.ended:
+                        piece = self._session.read(READ_AHEAD)
+                        self.ended = not piece
+                        pieces.append(piece)
+                        if not self._incoming.pending:  # saves the exception that would end the round
+                            break
+            finally:
+                self.has_output = self._outgoing.pending > 0
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def encrypt(self, data: bytes) -> bytes:
@@ -148,11 +155,6 @@ class _Tls:
         with self._lock:
             self._session.write(data)
             return self._outgoing.read()
-
-    @property
-    def has_output(self) -> bool:
-        """True if TLS itself has something to say: a handshake step, a new key, an alert."""
-        return self._outgoing.pending > 0
 
     def take_output(self) -> bytes:
         """What TLS itself has to say."""
@@ -345,7 +347,7 @@ class Wire:
             raise
 
     def _read_until(self, end: bytes, limit: int, deadline: Deadline) -> bytes:
-        answer = bytearray(self._ahead)
+        answer = bytearray(self._ahead[self._position :])
         searched = 0
         while (found := answer.find(end, searched)) < 0 and len(answer) < limit:
             searched = max(0, len(answer) - len(end) + 1)

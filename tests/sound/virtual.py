@@ -89,13 +89,20 @@ class VirtualSound:
 
     def _start_server(self) -> None:
         folder = self._the_folder()
+        name = "sink_properties=device.description="
         with (folder / "log").open("wb") as server_log:
             self._server = subprocess.Popen(
                 [
                     *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"),
                     *("-L", f"module-native-protocol-unix auth-anonymous=1 socket={folder}/native"),
-                    *("-L", f"module-null-sink sink_name=speaker rate={self.rate} channels=2"),
-                    *("-L", f"module-null-sink sink_name=micfeed rate={self.rate} channels=1"),
+                    *(
+                        "-L",
+                        f"module-null-sink sink_name=speaker rate={self.rate} channels=2 {name}Loudspeaker",
+                    ),
+                    *(
+                        "-L",
+                        f"module-null-sink sink_name=micfeed rate={self.rate} channels=1 {name}MicFeed",
+                    ),
                     *("-L", "module-remap-source source_name=mic master=micfeed.monitor"),
                 ],
                 env={**os.environ, **self.environment, "HOME": str(folder)},

@@ -151,3 +151,17 @@ def test_the_servers_own_word_goes_before_a_broken_pipe(make: Make, server: Peer
     error = rig.end()
     assert isinstance(error, ConnectionClosed)
     assert error.code == 1013
+
+
+def test_a_dialect_that_fails_to_classify_does_not_keep_the_connection_alive(
+    make: Make, server: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Plain):
+        def classify(self, error: VoicewsError) -> VoicewsError:
+            raise KeyError("bug")
+
+    rig = make(Failing(server.url))
+    server.call().close(1001)
+    error = rig.end()
+    assert isinstance(error, ConnectionClosed)
+    assert "classify() failed" in caplog.text

@@ -212,3 +212,29 @@ def test_a_sink_with_a_bug_is_a_fault(start: Start) -> None:
             raise ZeroDivisionError
 
     assert isinstance(start(Buggy()).faults.get(timeout=PATIENCE), ZeroDivisionError)
+
+
+def test_what_comes_right_after_a_flush_is_played(start: Start) -> None:
+    speaker = EarSpeaker(speed=1000)
+    rig = start(speaker)
+    for number in range(200):
+        rig.feed(b"\x01\x01" * 320 * 10)
+        rig.player.flush()
+        mark = bytes([number, 7]) * 320
+        rig.feed(mark)
+        with speaker.news:
+            played = speaker.news.wait_for(lambda mark=mark: bytes(speaker.written[-640:]) == mark, PATIENCE)
+        assert played, number
+        rig.heard.get(timeout=PATIENCE)
+
+
+def test_a_second_flush_with_nothing_new_is_not_told(start: Start) -> None:
+    rig = start(EarSpeaker())
+    rig.feed(bytes(6400))
+    rig.player.flush()
+    rig.player.flush()
+    rig.heard.get(timeout=PATIENCE)
+    rig.feed(bytes(6400))
+    rig.player.flush()
+    rig.heard.get(timeout=PATIENCE)
+    assert rig.heard.empty()

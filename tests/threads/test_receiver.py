@@ -14,7 +14,7 @@ from voicews.commands import Command
 from voicews.config import Limits, Timeouts, TlsSettings
 from voicews.dialects import Plain
 from voicews.dialects.base import Request
-from voicews.errors import ConnectFailed, ConnectionClosed, MessageTooLarge, RemoteProtocolError
+from voicews.errors import ConnectFailed, ConnectionClosed, MessageTooLarge, RemoteProtocolError, ServiceError
 from voicews.events import Event, Message, ServerError
 from voicews.history import History
 from voicews.stats import Counters
@@ -187,6 +187,14 @@ def test_a_broken_frame_is_answered_with_its_code(
     assert isinstance(rig.ear.end(), kind)
     server.call().wait_until_over()
     assert server.call().close_code == code
+
+
+def test_an_error_that_ends_the_session_is_answered_with_a_close(make: Make, server: Peer) -> None:
+    rig = make()
+    server.call().send({"type": "error", "message": "no credit", "fatal": True})
+    assert isinstance(rig.ear.end(), ServiceError)
+    server.call().wait_until_over()
+    assert server.call().close_code == 1000
 
 
 def test_a_pong_tells_the_round_trip(make: Make, server: Peer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,13 @@ from voicews import (
     Backoff,
     Buffers,
     ClientConfig,
+    ConnectFailed,
     ConnectTimeout,
     DeviceLostError,
     Event,
     FramesDropped,
+    Interrupted,
+    InvalidState,
     PlaybackFinished,
     PlaybackStarted,
     Reconnecting,
@@ -26,8 +30,10 @@ from voicews import (
     ShutdownTimeout,
     State,
     Timeouts,
+    Transcript,
     VoiceClient,
 )
+from voicews import client as client_module
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
@@ -193,10 +199,10 @@ def test_an_expiring_session_is_left_at_once_if_nobody_speaks() -> None:
 def test_an_expiring_session_is_left_after_the_answer() -> None:
     with peer() as server, client(Expiring(server.url), speaker=EarSpeaker(speed=5)) as voice:
         call = server.call()
+        started, done = voice.events(PlaybackStarted), voice.events(PlaybackFinished)
         call.send({"type": "response_started"})
         call.send(bytes(32000))
-        voice.wait_for(PlaybackStarted, PATIENCE)
-        done = voice.events(PlaybackFinished)
+        started.get(PATIENCE)
         call.send("expiring 60")
         call.send({"type": "response_done"})
         done.get(PATIENCE)
@@ -209,3 +215,158 @@ def test_an_expiring_session_is_left_in_time_even_in_mid_sentence() -> None:
         call.send({"type": "speech_started"})
         call.send("expiring 2.1")
         server.call(2).wait_for_audio()
+
+
+def test_even_an_exit_in_a_dialect_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
+    class Leaving(Plain):
+        def begin(self, previous: Session | None, history: History) -> Session:
+            raise SystemExit(3)
+
+    voice = client(Leaving("ws://localhost"))
+    with pytest.raises(SystemExit):
+        voice.open()
+    assert voice.state is State.FAILED
+
+
+def test_last_words_may_be_binary() -> None:
+    class Telegraphic(Plain):
+        def begin(self, previous: Session | None, history: History) -> Session:
+            session = super().begin(previous, history)
+            understand = session.receive
+
+            def receive(message: str | bytes) -> list[Event]:
+                if message == b"the end":
+                    return [*understand('{"text": "the end"}'), *understand('{"type": "finished"}')]
+                return understand(message)
+
+            session.receive = receive  # type: ignore[method-assign]
+            return session
+
+    with peer() as server:
+        voice = client(Telegraphic(server.url, eof="over"))
+        voice.open()
+        helper = threading.Thread(
+            target=lambda: (
+                server.call().wait(lambda: "over" in server.call().received) or server.call().send(b"the end")
+            )
+        )
+        helper.start()
+        voice.close()
+        helper.join(PATIENCE)
+        server.call().wait_until_over()
+        assert server.call().close_code == 1000
+        assert [turn.text for turn in voice.history] == ["the end"]
+
+
+def test_a_server_without_last_words_still_gets_a_close_frame() -> None:
+    with peer() as server:
+        voice = client(Plain(server.url, eof="over"), config=ClientConfig(timeouts=Timeouts(close=2.0)))
+        voice.open()
+        voice.close()
+        server.call().wait_until_over()
+        assert server.call().close_code == 1000
+
+
+def test_interruptions_of_a_lost_answer_do_not_reach_the_next_session() -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.3, jitter=0.0))
+    with peer() as server, client(server.url, config=config) as voice:
+        server.call().cut()
+        voice.wait_for(State.RECONNECTING, PATIENCE)
+        voice.interrupt()
+        voice.send_text("and then")
+        call = server.call(2)
+        call.wait_for_text("text")
+        assert [text["type"] for text in call.texts] == ["text"]
+
+
+def test_an_interruption_is_told_once_even_if_the_server_confirms_it() -> None:
+    told: list[Interrupted] = []
+    with peer() as server, client(server.url) as voice:
+        voice.on(Interrupted, told.append)
+        started, said = voice.events(PlaybackStarted), voice.events(Transcript)
+        call = server.call()
+        call.send({"type": "response_started"})
+        call.send(bytes(64000))
+        started.get(PATIENCE)
+        voice.interrupt()
+        call.wait_for_text("interrupt")
+        call.send({"type": "interrupted"})
+        call.send({"type": "transcript", "text": "later"})
+        said.get(PATIENCE)
+        call.wait_for_text("truncate")
+        voice.close()
+        assert len(told) == 1
+        assert len([text for text in call.texts if text["type"] == "truncate"]) == 1
+
+
+def test_a_hung_microphone_does_not_keep_the_last_words_back() -> None:
+    go_on, hanging = threading.Event(), threading.Event()
+
+    class Hanging(SilenceSource):
+        def read(self) -> bytes:
+            hanging.set()
+            go_on.wait(PATIENCE)
+            return super().read()
+
+    with peer() as server:
+        voice = client(server.url, microphone=Hanging(), config=ClientConfig(timeouts=Timeouts(close=3.0)))
+        voice.open()
+        assert hanging.wait(PATIENCE)
+        voice.send_text("last words")
+        with pytest.raises(ShutdownTimeout) as caught:
+            voice.close()
+        assert caught.value.threads == ("voicews-capture",)
+        server.call().wait_until_over()
+        assert server.call().close_code == 1000
+        assert server.call().texts[0]["text"] == "last words"
+        with pytest.raises(InvalidState, match="voicews-capture of the last run"):
+            voice.open()
+        go_on.set()
+
+
+def test_a_device_may_close_the_client() -> None:
+    class Fed(SilenceSource):
+        def read(self) -> bytes:
+            voice.close()
+            return super().read()
+
+    with peer() as server:
+        voice = client(server.url, microphone=Fed())
+        voice.run()
+        assert voice.state is State.CLOSED
+
+
+def test_a_client_that_nobody_holds_goes_on_and_is_closed_at_exit() -> None:
+    with peer() as server:
+        client(server.url).open()
+        gc.collect()
+        server.call().wait_for_audio(len(server.call().audio) + 6400)
+        client_module._close_forgotten()
+        server.call().wait_until_over()
+        assert server.call().close_code == 1000
+
+
+def test_a_state_that_passes_quickly_is_seen() -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.0))
+    with peer() as server, client(server.url, config=config) as voice:
+        timer = threading.Timer(0.05, server.call().cut)
+        timer.start()
+        assert voice.wait_for(State.RECONNECTING, PATIENCE) is State.RECONNECTING
+        timer.join()
+
+
+def test_waiting_for_a_state_of_a_client_that_is_not_open_is_refused() -> None:
+    voice = client("ws://localhost")
+    assert voice.wait_for(State.IDLE) is State.IDLE
+    with pytest.raises(InvalidState):
+        voice.wait_for(State.CONNECTED)
+
+
+def test_an_opening_that_takes_too_long_says_what_was_in_the_way() -> None:
+    config = ClientConfig(backoff=Backoff(initial=30, cap=30, max_attempts=None))
+    voice = client(f"ws://127.0.0.1:{unused_port()}", config=config)
+    told = threading.Event()
+    voice.on(Reconnecting, told.set)
+    with pytest.raises(TimeoutError) as caught:
+        voice.open(timeout=1.0)
+    assert isinstance(caught.value.__cause__, ConnectFailed)

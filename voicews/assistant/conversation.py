@@ -501,7 +501,7 @@ class Conversation:
         except _Cut:
             log.debug("%s: cut off", self._worker.name)
         finally:
-            answer.close()
+            self._let_go(answer)
             with self._mouth:
                 if not response.cut:
                     response.done = True
@@ -511,6 +511,12 @@ class Conversation:
                 response.recorded = response.final_text
                 if response.recorded:
                     self._history.add("assistant", response.recorded)
+
+    def _let_go(self, answer: Generator[str, None, None]) -> None:
+        try:
+            answer.close()
+        except Exception:
+            log.exception("%s: the brain failed when it was cut off", self._worker.name)
 
     def _stream(self, response: Response, answer: Iterator[str]) -> None:
         splitter = SentenceSplitter()

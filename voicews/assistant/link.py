@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http
+import logging
+import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -19,6 +22,8 @@ from voicews.assistant.conversation import HungUp
 from voicews.errors import TransportError
 
 __all__ = ["Gate", "Link", "Listener", "Tap"]
+
+log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT = 1.0
 _LARGEST = 1024 * 1024  # bytes of a message
@@ -193,8 +198,6 @@ class Listener:
 
     def accept(self) -> tuple[socket.socket, Any] | None:
         """Wait for the next connection; None once :meth:`wake` was called."""
-        import selectors
-
         with selectors.DefaultSelector() as selector:
             selector.register(self._server.socket, selectors.EVENT_READ)
             selector.register(self._wake_reader, selectors.EVENT_READ)
@@ -204,7 +207,12 @@ class Listener:
                     return None
                 try:
                     sock, address = self._server.socket.accept()
-                except OSError:  # it was gone again before it could be accepted
+                except BlockingIOError:  # it was gone again before it could be accepted
+                    continue
+                except OSError as error:  # out of descriptors or memory: it may pass
+                    log.warning("cannot accept a connection: %s", error)
+                    if select.select([self._wake_reader], [], [], 0.2)[0]:
+                        return None
                     continue
                 sock.setblocking(True)
                 return sock, address

@@ -14,6 +14,7 @@ from voicews.assistant.brain import Brain, SpeaksUp
 from voicews.assistant.conversation import AssistantConfig, Conversation
 from voicews.assistant.ears import Ears, load_ears
 from voicews.assistant.home import HomeHelper
+from voicews.assistant.turns import TurnDetector
 from voicews.assistant.voice import Voice, load_voice
 from voicews.deadline import Deadline
 from voicews.errors import BackendMissing, ConfigError, InvalidState, ShutdownTimeout
@@ -123,6 +124,7 @@ class AssistantServer:
         ears, voice = self._wanted_ears, self._wanted_voice
         self._ears = load_ears(ears, model_dir=self._model_dir) if isinstance(ears, str) else ears
         self._voice = load_voice(voice) if isinstance(voice, str) else voice
+        TurnDetector(self._config.hangover)  # each client gets its own; tell now if that cannot be
         self._closing.clear()
         self._gate = Gate()
         self._listener = Listener(

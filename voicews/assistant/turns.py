@@ -49,7 +49,8 @@ class TurnDetector:
 
     Pocketsphinx's voice detector (WebRTC's) judges frames of 30 ms.  Its own endpointer has
     one window for beginning and end, which either misses a short "yes" or ends a turn at a
-    comma; so these have different lengths here.
+    comma; so these have different lengths here.  Music or a loud hum it takes for speech: such a
+    turn ends only with ``AssistantConfig.longest_turn``, or with the button.
 
     Args:
         hangover: seconds of silence that end a turn, 0.15 to 5.

@@ -14,9 +14,11 @@ through that one place in the queue, by rules that keep clear of its traps:
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -87,8 +89,9 @@ class Speaker(AudioSink):
             None takes the shortest of at least 16 ms: 256 at 16 kHz, 512 at 24 kHz, 1024 at
             48 kHz.  Sound is heard, and falls silent, about one and a half buffers later; below
             16 ms a busy machine makes holes, and a slow one is better off with twice as much.
-        prebuffer: seconds of sound to gather before an idle device is started, for 30 ms at most.
-            None takes 20 ms and a buffer.
+        prebuffer: seconds of sound to gather before an idle device is started; what does not come
+            within 30 ms is not waited for.  None takes 20 ms and a buffer.  Each underrun adds
+            20 ms to both, up to 80 ms, so that a jittery link makes few holes.
 
     Attributes:
         underruns: times that the sound ran out and went on within half a second.
@@ -102,6 +105,7 @@ class Speaker(AudioSink):
     thread that is held up has that much time."""
     _GATHERING = 0.03
     """Seconds that the first sound may wait for company; a short answer is played all the same."""
+    _CUSHION, _MOST_CUSHION = 0.02, 0.08
     _SLACK = 0.01
     """Seconds within which the next call of pending() is expected."""
     _STALL = 0.5
@@ -126,7 +130,11 @@ class Speaker(AudioSink):
         self._wanted_buffer = buffer_samples
         self._wanted_prebuffer = prebuffer
         self._pygame: ModuleType | None = None
+        # Only the interpreter's end, which ends the mixer beside its owner, ever contends for it.
+        self._in_use = threading.Lock()
         self._owner: threading.Thread | None = None
+        # True once the interpreter is ending: the mixer has gone, and nobody must notice.
+        self._unheard = False
         self._clock = PlaybackClock()
         self.counters = FeedCounters()
 
@@ -157,7 +165,9 @@ class Speaker(AudioSink):
         self._channel: Any = pygame.mixer.Channel(0)
         self._format = format
         self._buffer = self._buffer_samples(format) / format.rate
+        self.lead = max(0.2, 0.12 + 4 * self._buffer)
         self._prebuffer = 0.02 + self._buffer if self._wanted_prebuffer is None else self._wanted_prebuffer
+        self._cushion = 0.0
         self._clock = PlaybackClock(self._buffer + self._SLACK / 2)
         self._waiting = bytearray()
         self._waiting_since = 0.0
@@ -185,14 +195,17 @@ class Speaker(AudioSink):
             FormatUnsupported: the bytes are not whole samples.
             InvalidState: the speaker is not open in this thread.
         """
-        self._require_owner("write")
-        require_whole_samples(pcm, self._format)
-        if not pcm:
-            return
-        now = time.monotonic()
+        with self._in_use:
+            self._require_owner("write")
+            require_whole_samples(pcm, self._format)
+            if pcm and not self._unheard:
+                self._take(pcm, time.monotonic())
+
+    def _take(self, pcm: bytes, now: float) -> None:
         self._feed(now)
         if now - self._dry_since < SAME_UTTERANCE:
             self.underruns += 1
+            self._cushion = min(self._cushion + self._CUSHION, self._MOST_CUSHION)
         self._dry_since = -math.inf
         if not self._waiting:
             self._waiting_since = now
@@ -207,11 +220,13 @@ class Speaker(AudioSink):
             DeviceLostError: the device takes no more sound; close and open again.
             InvalidState: the speaker is not open in this thread.
         """
-        self._require_owner("pending")
-        now = time.monotonic()
-        self._feed(now)
-        pending = self._clock.pending(now)
-        return max(pending, 0.001) if self._mixing or self._waiting else pending
+        with self._in_use:
+            self._require_owner("pending")
+            now = time.monotonic()
+            if not self._unheard:
+                self._feed(now)
+            pending = self._clock.pending(now)
+            return max(pending, 0.001) if self._mixing or self._waiting else pending
 
     @property
     def position(self) -> float:
@@ -232,11 +247,13 @@ class Speaker(AudioSink):
             DeviceLostError: the mixer does not stop.
             InvalidState: the speaker is not open in this thread.
         """
-        self._require_owner("flush")
-        self._waiting.clear()
-        self._stop()
-        self._dry_since = -math.inf
-        return self._clock.forget(time.monotonic())
+        with self._in_use:
+            self._require_owner("flush")
+            self._waiting.clear()
+            if not self._unheard:
+                self._stop()
+            self._dry_since = -math.inf
+            return self._clock.forget(time.monotonic())
 
     def _stop(self) -> None:
         # pygame-ce starts the queued sound when the one before is stopped, and so needs it twice.
@@ -262,6 +279,12 @@ class Speaker(AudioSink):
         owner = self._owner
         if owner is not threading.current_thread() and owner is not None and owner.is_alive():
             raise InvalidState(f"the speaker belongs to thread {owner.name!r}, which has to close it")
+        with self._in_use:
+            self._end()
+
+    def _end(self) -> None:
+        if self._pygame is None:
+            return
         self._clock.forget(time.monotonic())
         pygame, self._pygame = self._pygame, None
         if self._stalled:
@@ -269,8 +292,21 @@ class Speaker(AudioSink):
         else:
             _quit(self, pygame)
 
+    def _end_with_the_interpreter(self) -> bool:
+        """End the mixer beside its owner; False if that one hangs in it."""
+        if not self._in_use.acquire(timeout=_QUITTING):
+            return False
+        try:
+            self._waiting.clear()
+            self._mixing.clear()
+            self._unheard = True
+            self._end()
+        finally:
+            self._in_use.release()
+        return True
+
     def _require_owner(self, what: str) -> None:
-        if self._pygame is None:
+        if self._pygame is None and not self._unheard:
             raise InvalidState(f"{what}() on a Speaker that is not open")
         if self._owner is not threading.current_thread():
             raise InvalidState(f"{what}() on a Speaker that another thread has opened")
@@ -336,8 +372,8 @@ class Speaker(AudioSink):
         if not waiting:
             return 0.0
         if not self._mixing:
-            gathered = waiting >= self._prebuffer or now - self._waiting_since >= self._GATHERING
-            if not gathered:
+            waited = now - self._waiting_since
+            if waiting < self._prebuffer + self._cushion and waited < self._GATHERING + self._cushion:
                 return 0.0
         else:
             left = self._mixed_at - now
@@ -387,8 +423,19 @@ def _import_pygame() -> ModuleType:
         raise BackendMissing(_how_to_install(error)) from error
     if not hasattr(pygame.mixer, "get_init"):
         raise BackendMissing(_how_to_install("its mixer is missing"))
+    # pygame would end the mixer before whoever uses it has been told of the interpreter's end.
+    atexit.unregister(pygame.quit)
     hush("libasound.so.2", *_bundled(pygame, "libasound*"))
     return pygame
+
+
+@atexit.register
+def _quit_at_exit() -> None:
+    """What pygame would have done, but after clients have closed, and not beside a thread that plays."""
+    pygame = sys.modules.get("pygame")
+    owner = _mixer_owner
+    if pygame is not None and (owner is None or owner._end_with_the_interpreter()):
+        pygame.quit()
 
 
 def _how_to_install(why: object) -> str:

@@ -24,7 +24,7 @@ __all__ = ["main"]
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
 _EXAMPLES = f"""\
 start here:
-  voicews demo                          talk with a voice server on this computer
+  voicews demo                          a voice server, and a talk with it
 
 then:
   voicews devices                       find your microphone and loudspeaker

@@ -16,7 +16,7 @@ from voicews.cli.questions import add_question_options, ask, is_live, recorded_s
 from voicews.cli.recorded_speech import RecordedSpeech
 from voicews.cli.signals import Stopped
 from voicews.cli.sound import loudspeaker, microphone, without_devices
-from voicews.config import ClientConfig
+from voicews.config import AudioFormat, ClientConfig
 from voicews.dialects.plain import Plain
 from voicews.errors import AudioError
 
@@ -78,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="tell the server after a lost connection what was said before (default: %(default)s)",
+        help="tell the server after a lost connection what was said before (default: yes)",
     )
     parser.add_argument(
         "--ears",
@@ -149,8 +149,11 @@ def _lacking(output: Path | None) -> str:
 def _conversation(
     server: AssistantServer, source: AudioSource, sink: AudioSink, arguments: argparse.Namespace
 ) -> Conversation:
+    assert server.voice is not None
+    # The server would tell its rate in time; but then the loudspeaker is opened twice.
+    spoken = AudioFormat(server.voice.rate)
     return Conversation(
-        Plain(server.url, resume=arguments.resume),
+        Plain(server.url, output_format=spoken, resume=arguments.resume),
         source,
         sink,
         _CONFIG,

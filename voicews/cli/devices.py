@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "devices",
         help="list microphones and loudspeakers",
-        description="List microphones and loudspeakers: their numbers, names and rates; * marks the default.",
+        description="List microphones and loudspeakers: numbers, names, rates; * marks the default.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )

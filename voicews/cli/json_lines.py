@@ -13,13 +13,16 @@ from voicews.events import Event
 
 __all__ = ["JsonLines", "to_json"]
 
+_NAMES = {"event": "during"}
+"""Fields that are called otherwise: ``event`` is every line's own kind."""
+
 
 def to_json(event: Event, began: float) -> str:
     """One event as a line.
 
     ``event`` is its class and ``at`` the seconds since ``began`` (monotonic); the other names
     are its fields.  An error is an object of ``type`` and ``message``, sound is the number of
-    its bytes, a state is its name.
+    its bytes, a state is its name; the event during which a callback failed is ``during``.
     """
     members = {"event": type(event).__name__, "at": round(event.at - began, 4), **_fields(event)}
     return json.dumps(members, ensure_ascii=False)
@@ -27,7 +30,7 @@ def to_json(event: Event, began: float) -> str:
 
 def _fields(value: Any) -> dict[str, Any]:
     return {
-        field.name: _plain(getattr(value, field.name))
+        _NAMES.get(field.name, field.name): _plain(getattr(value, field.name))
         for field in dataclasses.fields(value)
         if field.name != "at"
     }

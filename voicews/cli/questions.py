@@ -10,9 +10,11 @@ from voicews.cli.conversation import Conversation
 from voicews.cli.failures import CommandFailed
 from voicews.cli.recorded_speech import RecordedSpeech
 from voicews.cli.sound import require_wav
+from voicews.errors import InvalidState
 
 __all__ = ["add_question_options", "ask", "is_live", "recorded_speech"]
 
+_GONE = "the server ended the conversation without an answer"
 _SETTLED = 1.0
 """Seconds of quiet after an answer before it counts as the last one."""
 
@@ -61,7 +63,10 @@ def ask(conversation: Conversation, speech: RecordedSpeech, arguments: argparse.
     """
     for text in arguments.text:
         asked_at = time.monotonic()
-        conversation.client.send_text(text)
+        try:
+            conversation.client.send_text(text)
+        except InvalidState as error:
+            raise CommandFailed(_GONE) from error
         _await_answer(conversation, asked_at, arguments.patience)
     if arguments.input is not None:
         asked_at = time.monotonic()
@@ -79,12 +84,15 @@ def _await_answer(conversation: Conversation, asked_at: float, patience: float) 
         return began and turns.idle and time.monotonic() - turns.active_at >= _SETTLED
 
     def hopeless() -> bool:
-        return turns.idle and time.monotonic() - max(turns.active_at, asked_at) >= patience
+        now = time.monotonic()
+        # Some servers never stop sending, but send silence.
+        only_silence = turns.silence_at is not None and now - turns.silence_at < _SETTLED
+        return (turns.idle or only_silence) and now - max(turns.active_at, asked_at) >= patience
 
     conversation.follow(lambda: answered() or hopeless())
     if turns.active_at < asked_at:
         if conversation.over:
-            raise CommandFailed("the server ended the conversation without an answer")
+            raise CommandFailed(_GONE)
         raise CommandFailed(
             f"nothing came back within {patience} s: is this a voice server, and is --patience long enough?"
         )

@@ -28,7 +28,7 @@ words, and yields pieces of the answer's text:
 examples:
   voicews serve
   voicews serve --port 9000 --ears pocketsphinx
-  PYTHONPATH=. voicews serve --brain mybrain:answer
+  voicews serve --brain mybrain:answer
 
 {EXIT_CODES}"""
 
@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "serve",
         help="run a voice server on this computer",
-        description="Run a voice server that really hears and really speaks; talk to it with `voicews talk`.",
+        description="Run a voice server that hears and speaks; talk to it with `voicews talk`.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
@@ -84,6 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     from voicews.assistant import AssistantServer
     from voicews.assistant.brain import load_brain
 
+    if arguments.brain:
+        # As `python -m` does: the module is mostly in the folder where the command is given.
+        sys.path.insert(0, str(Path.cwd()))
     server = AssistantServer(
         arguments.host,
         arguments.port,

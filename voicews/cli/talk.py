@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "talk",
         help="talk with a voice server",
-        description="Talk with a voice server: microphone up, loudspeaker down, its words on the screen.",
+        description="Talk with a voice server: microphone up, loudspeaker down, words on the screen.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action=argparse.BooleanOptionalAction,
         default=False,
         help="tell the server at each connection what was said before, so that a conversation "
-        "survives a lost connection; not every server understands that (default: %(default)s)",
+        "survives a lost connection; not every server understands that (default: no)",
     )
     parser.add_argument(
         "--attempts",

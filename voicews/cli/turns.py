@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+from voicews.cli.meter import QUIETEST, loudness
 from voicews.events import (
     AudioReceived,
     Disconnected,
@@ -49,6 +50,7 @@ class Turns:
     Attributes:
         finished: the turns whose answer has been sent and played to the end.
         active_at: monotonic time of the last sign that somebody is speaking.
+        silence_at: monotonic time at which silence came from the server; None once sound did.
         began_at: monotonic time at which the last answer began; None before the first.
     """
 
@@ -56,6 +58,7 @@ class Turns:
         self._speech_ended_at = speech_ended_at
         self.finished: list[Turn] = []
         self.active_at = 0.0
+        self.silence_at: float | None = None
         self.began_at: float | None = None
         self._turn = Turn()
         self._stopped_at: float | None = None
@@ -101,7 +104,10 @@ class Turns:
                 pass
             case _:
                 return
-        self.active_at = event.at
+        if isinstance(event, AudioReceived):
+            self.silence_at = event.at if loudness(event.pcm) == QUIETEST else None
+        if self.silence_at != event.at and not isinstance(event, Disconnected):
+            self.active_at = event.at
         if self._answering and not self._open and not self._sounding:
             self._answering = False
             self.finished.append(self._turn)

@@ -8,21 +8,18 @@ from collections.abc import Callable
 
 from voicews.audio.base import AudioSource
 from voicews.audio.silence import SilenceSource
-from voicews.backoff import Backoff
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
 from voicews.errors import AudioError, BackendMissing, DeviceNotFound
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
+from voicews.threads.reopening import Reopening
 from voicews.threads.worker import Worker
 
-__all__ = ["REOPENING", "Capture"]
+__all__ = ["Capture"]
 
 log = logging.getLogger(__name__)
-
-REOPENING = Backoff(initial=0.2, factor=2.0, cap=5.0, jitter=0.0, max_attempts=None)
-"""How a lost sound device is asked for again."""
 
 
 class Capture(Worker):
@@ -87,30 +84,20 @@ class Capture(Worker):
         except AudioError as error:
             self._fault(error)
             return
-        source = self._source
-        attempt = 0
-        again_at: float | None = None
+        source, reopening = self._source, Reopening()
         try:
             while not self._ending.is_set():
-                if again_at is not None and time.monotonic() >= again_at:
-                    try:
-                        self._open(self._source)
-                    except AudioError as error:
-                        log.debug("the microphone is still away: %s", error)
-                        attempt += 1
-                        again_at = time.monotonic() + REOPENING.delay(attempt)
-                    else:
-                        source.close()
-                        source, attempt, again_at = self._source, 0, None
-                        self._emit(DeviceRestored("microphone"))
+                if reopening.due and self._reopen(reopening):
+                    source.close()
+                    source = self._source
                 try:
                     pcm = source.read()
                 except AudioError as error:
                     log.warning("microphone lost, sending silence: %s", error)
                     source.close()
+                    reopening.lost()
                     self._emit(DeviceLost("microphone", error))
                     source = self._silence()
-                    again_at = time.monotonic() + REOPENING.delay(attempt)
                     continue
                 if pcm is None:
                     source.close()
@@ -122,6 +109,17 @@ class Capture(Worker):
             log.debug("the outbox is shut")
         finally:
             source.close()
+
+    def _reopen(self, reopening: Reopening) -> bool:
+        try:
+            self._open(self._source)
+        except AudioError as error:
+            log.debug("the microphone is still away: %s", error)
+            reopening.missing()
+            return False
+        reopening.opened()
+        self._emit(DeviceRestored("microphone"))
+        return True
 
     def _deliver(self, pcm: bytes) -> None:
         if self._is_muted():

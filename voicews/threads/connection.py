@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from voicews.threads.worker import Worker
 from voicews.transport import Transport
 
 __all__ = ["Connection", "Ended", "Failing", "Linked", "News", "Ready"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,11 @@ class Connection(Listener):
         """Ask the server for a sign of life."""
         if self._sender is not None:
             self._sender.ping(ping_payload())
+
+    def close(self) -> None:
+        """Send a Close frame without waiting for the server's last words."""
+        if self._sender is not None:
+            self._sender.close(1000)
 
     def abort(self, error: BaseException | None = None) -> None:
         """End at once, without a word; ``error`` is then named as the cause."""
@@ -205,7 +213,13 @@ class Connection(Listener):
             if cause is None and isinstance(error, ConnectionClosed) and error.code == 1006:
                 cause = self._sender_error
         cause = cause or error
-        return self._dialect.classify(cause) if isinstance(cause, VoicewsError) else cause
+        if not isinstance(cause, VoicewsError):
+            return cause
+        try:
+            return self._dialect.classify(cause)
+        except BaseException:  # the connection must end, whatever the dialect thinks of it
+            log.exception("%s.classify() failed", type(self._dialect).__name__)
+            return cause
 
     # -- for the sender, on its thread ----------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,7 +21,7 @@ from voicews.events import (
     PlaybackFinished,
     PlaybackStarted,
 )
-from voicews.threads.capture import REOPENING
+from voicews.threads.reopening import Reopening
 from voicews.threads.worker import Worker
 
 __all__ = ["SLICE", "Player", "Sound"]
@@ -41,6 +40,8 @@ class Sound:
     generation: int
     format: AudioFormat
     pcm: bytes = field(repr=False)
+    epoch: int
+    """How many flushes came before it."""
     begins_answer: bool = False
 
 
@@ -87,14 +88,15 @@ class Player(Worker):
         self._poked = threading.Event()
         self._flush_wanted = threading.Event()
         self._generation = 0
+        self._epoch = 0
+        self._fed = True
         # Below: used by the player thread only.
         self._out: AudioSink = sink
         self._playing = False
         self._started_at = 0.0
         self._answer_at = 0.0
         self._answers_are_marked = False
-        self._again_at: float | None = None
-        self._attempt = 0
+        self._reopening = Reopening()
 
     # -- from other threads -----------------------------------------------------------------
 
@@ -106,15 +108,23 @@ class Player(Worker):
         self._enter(generation)
         step = sound.format.bytes(SLICE)
         for start in range(0, len(sound.pcm), step):
-            self._put(Sound(generation, sound.format, sound.pcm[start : start + step]))
+            self._put(Sound(generation, sound.format, sound.pcm[start : start + step], self._epoch))
 
     def begin_answer(self, generation: int) -> None:
         """What follows belongs to a new answer; the receiver thread calls it."""
         self._enter(generation)
-        self._put(Sound(generation, self._format, b"", begins_answer=True))
+        self._put(Sound(generation, self._format, b"", self._epoch, begins_answer=True))
 
     def flush(self) -> None:
-        """Be silent at once; any thread.  ``interrupted`` is called when it is."""
+        """Be silent at once; any thread.
+
+        ``interrupted`` is called when it is, unless nothing came since the last flush: the
+        server's word and the user's own interruption are often the same.
+        """
+        if not self._fed:
+            return
+        self._fed = False
+        self._epoch += 1
         self._playback.clear()
         self._flush_wanted.set()
         self._poke()
@@ -151,6 +161,7 @@ class Player(Worker):
             self._playback.drop_if(lambda sound: sound.generation < generation, "superseded")
 
     def _put(self, sound: Sound) -> None:
+        self._fed = True
         try:
             self._playback.put(sound)
         except ShutDown:
@@ -192,18 +203,20 @@ class Player(Worker):
     def _step(self) -> None:
         if self._flush_wanted.is_set():
             self._flush()
-        if self._again_at is not None and time.monotonic() >= self._again_at:
+        if self._reopening.due:
             self._reopen()
         pending = self._out.pending()
         if pending >= self._out.lead:
             self._pause(min(_POLL, pending - self._out.lead + 0.001))
             return
         sound = self._next(busy=pending > 0)
-        if sound is None:
+        if self._flush_wanted.is_set():
+            self._flush()
+        if sound is None or sound.epoch != self._epoch:
             return
         if sound.begins_answer:
             self._answers_are_marked = True
-            self._answer_at = self._out.position + pending
+            self._answer_at = self._out.position + self._out.pending()
         if not sound.pcm:
             return
         if sound.format != self._format:
@@ -239,7 +252,7 @@ class Player(Worker):
             return _POLL
         if self._playing:
             return 0.0
-        return None if self._again_at is None else max(0.0, self._again_at - time.monotonic())
+        return self._reopening.remaining
 
     def _pause(self, seconds: float = _POLL) -> None:
         """Give the device time, unless somebody wants something."""
@@ -287,8 +300,7 @@ class Player(Worker):
         self._out = NullSink()
         self._out.open(self._format)
         self._started_at = self._answer_at = 0.0
-        self._attempt = 0
-        self._again_at = time.monotonic() + REOPENING.delay(0)
+        self._reopening.lost()
         self._emit(DeviceLost("speaker", error))
 
     def _reopen(self) -> None:
@@ -296,10 +308,10 @@ class Player(Worker):
             self._sink.open(self._format)
         except AudioError as error:
             log.debug("the loudspeaker is still away: %s", error)
-            self._attempt += 1
-            self._again_at = time.monotonic() + REOPENING.delay(self._attempt)
+            self._reopening.missing()
             return
+        self._reopening.opened()
         self._out.close()
-        self._out, self._again_at = self._sink, None
+        self._out = self._sink
         self._started_at = self._answer_at = 0.0
         self._emit(DeviceRestored("speaker"))

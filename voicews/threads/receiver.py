@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from voicews.dialects.base import Session
-from voicews.errors import ConnectionClosed, RemoteProtocolError, VoicewsError
-from voicews.events import Event
+from voicews.errors import ConnectionClosed, RemoteProtocolError, TransportError, VoicewsError
+from voicews.events import AudioReceived, Event
 from voicews.stats import Counters
 from voicews.threads.sender import Sender
 from voicews.threads.worker import Worker
@@ -121,8 +121,9 @@ class Receiver(Worker):
         with self._session_lock:
             events = self._session.receive(message)
         self._announce_if_ready()
-        # The session may owe an answer, or have heard the last words that the sender waits for.
-        if not isinstance(message, bytes) or not events:
+        # Unless it was only sound, the session may owe an answer, or have heard the last words that
+        # the sender waits for.
+        if not events or not all(isinstance(event, AudioReceived) for event in events):
             sender.poke()
         for event in events:
             self._listener.heard(event)
@@ -140,8 +141,8 @@ class Receiver(Worker):
         self, transport: Transport, sender: Sender | None, error: BaseException | None
     ) -> BaseException | None:
         if sender is not None:
-            if isinstance(error, RemoteProtocolError):
-                sender.close(error.code)
+            if isinstance(error, VoicewsError) and not isinstance(error, TransportError):
+                sender.close(error.code if isinstance(error, RemoteProtocolError) else 1000)
                 sender.ended_within(_LAST_FRAME)
             if sender.has_closed and isinstance(error, ConnectionClosed) and not error.by_peer:
                 error = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
-from voicews.commands import Command, SendAudio, SendText, TruncateResponse
+from voicews.commands import Command, InterruptResponse, SendAudio, SendText, TruncateResponse
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect, Session
@@ -79,6 +79,8 @@ _GRACE = 0.5
 close that is kept for giving the devices back."""
 _MOVING = 2.0
 """Seconds before its announced end in which a session is left even in mid-sentence."""
+_CAPTURE = 1.0
+"""Seconds that closing waits for the microphone before the last words are sent without it."""
 _PLAYING_OUT = 2.0
 """Seconds that playing out may take beyond the sound in the playback buffer."""
 _OVERDUE = 2.0
@@ -119,10 +121,12 @@ class Supervisor(Worker):
         lifecycle: the client's state; moved by this thread only.
         history: what was said; added to by this run.
         changed: notified after each change of state, and when the devices are open.
+        ended: called on this thread when all is over.
 
     Attributes:
         fallbacks: why silence took a device's place.
         play_out: whether closing plays what has been received.
+        last_drop: the last error that was worth another attempt.
         survivors: threads that closing could not end.
         over: True once nothing more will happen.
     """
@@ -140,6 +144,7 @@ class Supervisor(Worker):
         handlers: Handlers,
         is_muted: Callable[[], bool],
         changed: threading.Condition,
+        ended: Callable[[Supervisor], None],
     ) -> None:
         super().__init__("supervisor")
         self._dialect = dialect
@@ -147,6 +152,7 @@ class Supervisor(Worker):
         self._lifecycle = lifecycle
         self._history = history
         self._changed = changed
+        self._ended = ended
         self.counters = Counters()
         self.outbox: DropOldestQueue[Command] = DropOldestQueue(
             max(1, round(config.buffers.outbox / config.frame)),
@@ -197,7 +203,8 @@ class Supervisor(Worker):
         self._told_drops: dict[tuple[str, str], int] = {}
         self._abandoned: list[Connection] = []
         self.play_out = False
-        self.survivors: tuple[str, ...] = ()
+        self.last_drop: BaseException | None = None
+        self.survivors: tuple[threading.Thread, ...] = ()
         self.over = False
 
     # -- from other threads -----------------------------------------------------------------
@@ -215,6 +222,12 @@ class Supervisor(Worker):
     def devices_open(self) -> bool:
         """True once microphone and loudspeaker (or their fallbacks) are open."""
         return not self._unopened
+
+    @property
+    def closing_time(self) -> float:
+        """Seconds after which a close must be over, its last callbacks included."""
+        playing_out = self.player.waiting + _PLAYING_OUT if self.play_out else 0.0
+        return self._config.timeouts.close + playing_out + 1.0
 
     @property
     def connections(self) -> int:
@@ -293,7 +306,7 @@ class Supervisor(Worker):
         self.callbacks.start()
         self._alarms.set("housekeeping", _HOUSEKEEPING)
         try:
-            self._handle(Open())
+            self._act_on(Open())
             while not self._lifecycle.state.ended:
                 try:
                     mail = self._mailbox.get(timeout=self._alarms.next())
@@ -302,15 +315,18 @@ class Supervisor(Worker):
                         self._ring(alarm)
                 else:
                     self._read(mail)
-        except Exception as error:
-            # A fault of ours; the user must still get an end with a cause.
+        except BaseException as error:
+            # A bug of ours or a dialect's; the user must still get an end with a cause.
             log.exception("the supervisor failed")
-            self._tear_down(graceful=False, play_out=False)
             self._move(Fault(error))
-            self._move(TornDown())
+            try:
+                self._tear_down(graceful=False, play_out=False)
+            finally:
+                self._move(TornDown())
         finally:
             self._mailbox.shutdown(immediate=True)
             self.callbacks.finish()
+            self._ended(self)
             with self._changed:
                 self.over = True
                 self._changed.notify_all()
@@ -322,7 +338,7 @@ class Supervisor(Worker):
     def _read(self, mail: object) -> None:
         match mail:
             case Fact():
-                self._handle(mail)
+                self._act_on(mail)
             case News():
                 self._hear_news(mail)
             case _DeviceOpened(device, error):
@@ -332,7 +348,7 @@ class Supervisor(Worker):
             case _Quiet() if self._moving_on:
                 self._move_on()
 
-    def _handle(self, fact: Fact) -> None:
+    def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
         match order:
             case Connect(delay=delay):
@@ -344,7 +360,8 @@ class Supervisor(Worker):
             case TearDown(graceful=graceful):
                 ended_well = isinstance(fact, Dropped) and self._lifecycle.error is None
                 self._tear_down(graceful, self.play_out or ended_well)
-                self._move(TornDown(ShutdownTimeout(self.survivors) if self.survivors else None))
+                left = [thread.name for thread in self.survivors]
+                self._move(TornDown(ShutdownTimeout(left) if left else None))
 
     def _move(self, fact: Fact) -> Connect | TearDown | None:
         """Let the lifecycle handle a fact, and tell what came of it."""
@@ -385,7 +402,7 @@ class Supervisor(Worker):
             case "devices":
                 names = " and ".join(sorted(self._unopened))
                 seconds = self._config.timeouts.device
-                self._handle(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
+                self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
 
     # -- devices --------------------------------------------------------------------------------
 
@@ -404,6 +421,10 @@ class Supervisor(Worker):
 
     def _dial(self) -> None:
         self._generation += 1
+        # They were about an answer that went with the last connection.
+        self.outbox.drop_if(
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse), "superseded"
+        )
         session = self._dialect.begin(self._session, self._history)
         self._session = session
         self._connection = Connection(
@@ -431,7 +452,7 @@ class Supervisor(Worker):
                 self._accepted += 1
                 self._accepted_generation = news.generation
                 self._alarms.clear("session")
-                self._handle(SessionAccepted())
+                self._act_on(SessionAccepted())
                 self.callbacks.emit(Connected(news.generation, resumed=self._accepted > 1))
                 if self._config.timeouts.ping_interval is not None:
                     self._ping()
@@ -445,10 +466,11 @@ class Supervisor(Worker):
         if self._accepted_generation == self._generation:
             self.callbacks.emit(Disconnected(self._generation, error))
         if error is None:
-            self._handle(Close())
+            self._act_on(Close())
         else:
             log.info("connection %d ended: %s", self._generation, error)
-            self._handle(Dropped(error))
+            self.last_drop = error
+            self._act_on(Dropped(error))
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -529,7 +551,7 @@ class Supervisor(Worker):
         deadline = Deadline(self._config.timeouts.close)
         self._alarms.clear("dial", "devices", "ping", "pong", "session", "overdue")
         self._capture.stop()
-        self._capture.ended_within(_most_of(deadline))
+        self._capture.ended_within(min(_CAPTURE, _most_of(deadline)))
         self._end_connection(deadline, graceful)
         self._end_player(deadline, play_out)
         self._capture.ended_within(deadline.remaining())
@@ -537,15 +559,17 @@ class Supervisor(Worker):
         threads: list[threading.Thread] = [self._capture, self.player]
         for connection in self._abandoned:
             threads.extend(connection.alive())
-        self.survivors = tuple(thread.name for thread in threads if thread.is_alive())
-        if self.survivors:
-            log.error("still running after the deadline: %s", ", ".join(self.survivors))
+        self.survivors = tuple(thread for thread in threads if thread.is_alive())
+        for thread in self.survivors:
+            log.error("%s still runs after the deadline", thread.name)
 
     def _end_connection(self, deadline: Deadline, graceful: bool) -> None:
         connection = self._connection
         if connection is not None and graceful and connection.session.ready:
             self.outbox.shutdown()
-            connection.ended_within(_most_of(deadline))
+            if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
+                connection.close()
+                connection.ended_within(_most_of(deadline))
         unsent = [command for command in self.outbox.drain() if not isinstance(command, SendAudio)]
         self.outbox.shutdown(immediate=True)
         if unsent:

@@ -1,0 +1,197 @@
+"""`voicews demo`: it proves itself, and it notices when the proof fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from voicews import AudioError, DeviceNotFound
+from voicews.audio import Device
+from voicews.cli import demo, main
+
+WITHOUT_DEVICES = {"VOICEWS_AUDIO": "null"}
+
+
+def seconds_of(path: Path) -> float:
+    with wave.open(str(path)) as file:
+        return file.getnframes() / file.getframerate()
+
+
+@pytest.mark.slow
+def test_the_whole_conversation_in_real_time(command: Callable[..., Command], tmp_path: Path) -> None:
+    running = command("demo", **WITHOUT_DEVICES)
+    code, out, err = running.end(110)
+    assert code == 0, out + err
+    assert out.count("\nok   ") == 6
+    assert "FAIL" not in out
+    assert "connected again after" in out
+    assert "\x1b" not in out
+    assert "going on with recorded speech" in err
+    assert seconds_of(tmp_path / "answer.wav") > 10
+
+
+@pytest.mark.slow
+def test_without_its_history_the_server_forgets_and_the_demo_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voicews.assistant import speech
+
+    name, again = (one for one in speech.utterances() if "name" in one.words)
+    monkeypatch.setattr(speech, "utterances", lambda: [name, again])
+    options = ["--json", "--drop-after", "1", "--output", str(tmp_path / "answers.wav")]
+    codes = {}
+    for resume in ("--resume", "--no-resume"):
+        codes[resume] = main(["demo", "--scripted", *options, resume])
+        out = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert out[-1]["event"] == "Verdict"
+        scores = [event for event in out if event["event"] == "TurnScore"]
+        assert [score["words_right"] for score in scores] == [1, 1]
+        wrong = [check["what"] for check in out[-1]["checks"] if not check["ok"]]
+        assert wrong == ([] if resume == "--resume" else ["answers right", "what was said before is known"])
+    assert codes == {"--resume": 0, "--no-resume": 1}
+
+
+def test_a_turn_that_is_not_answered_is_counted_and_does_not_end_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = tmp_path / "silent.wav"
+    with wave.open(str(silent), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(bytes(16000))
+
+    from voicews.assistant import speech
+
+    first = speech.utterances()[0]
+    script = [first, speech.Utterance(silent, "Is anybody there?", "yes")]
+    monkeypatch.setattr(speech, "utterances", lambda: script)
+    monkeypatch.setattr("voicews.cli.scripted._PATIENCE", 2.0)
+    recording = tmp_path / "answers.wav"
+    assert main(["demo", "--scripted", "--output", str(recording), "--drop-after", "0"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL answers right                    1 of 2\n" in out
+    assert "restored" not in out
+    assert seconds_of(recording) > 1
+
+
+def test_questions_instead_of_a_microphone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = tmp_path / "answer.wav"
+    options = ["--output", str(recording), "--ears", "pocketsphinx", "--voice", "flite"]
+    assert main(["demo", "--text", "What is two plus two?", *options]) == 0
+    assert "voice  Two plus two is four." in capsys.readouterr().out
+    assert seconds_of(recording) > 0.5
+
+
+@pytest.mark.parametrize(
+    "option", [["--mic", "1"], ["--speaker", "1"], ["--input", "a.wav"], ["--text", "a"]]
+)
+def test_the_script_replaces_what_one_could_say(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--scripted", *option]) == 2
+    assert "--scripted" in capsys.readouterr().err
+
+
+def test_the_assistant_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("websockets", "voicews.assistant.link"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["demo"]) == 1
+    assert "pip install voicews[assistant]" in capsys.readouterr().err.splitlines()[-1]
+
+
+def _speaker_only(probe: bool) -> list[Device]:
+    return [Device(0, "HDMI", "ALSA", 0, 2, 48000)]
+
+
+def _both(probe: bool) -> list[Device]:
+    return [Device(0, "USB", "ALSA", 1, 2, 48000)]
+
+
+def _broken(probe: bool) -> list[Device]:
+    raise AudioError("the sound system hangs")
+
+
+def test_whether_a_live_conversation_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOICEWS_AUDIO", raising=False)
+    monkeypatch.setattr(demo, "loudspeakers", lambda: ["HDMI"])
+    monkeypatch.setattr(demo, "devices", _speaker_only)
+    assert demo._lacking(None) == "no microphone here"
+    monkeypatch.setattr(demo, "devices", _both)
+    assert demo._lacking(None) == ""
+    monkeypatch.setattr(demo, "devices", _broken)
+    assert demo._lacking(None) == "the sound system hangs"
+    monkeypatch.setattr(demo, "devices", _both)
+    monkeypatch.setattr(demo, "loudspeakers", list)
+    assert demo._lacking(None) == "no loudspeaker here"
+    assert demo._lacking(Path("a.wav")) == ""
+    monkeypatch.setenv("VOICEWS_AUDIO", "null")
+    assert demo._lacking(None)
+
+
+def test_devices_that_do_not_open_lead_to_the_script_unless_they_were_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def not_opened(*_: object) -> int:
+        raise DeviceNotFound("the microphone is gone")
+
+    monkeypatch.setattr(demo, "_lacking", lambda output: "")
+    monkeypatch.setattr(demo, "_live", not_opened)
+    monkeypatch.setattr(demo, "_scripted", lambda *_: 0)
+    light = ["--ears", "pocketsphinx", "--voice", "flite"]
+    assert main(["demo", *light]) == 0
+    assert "the microphone is gone: going on with recorded speech" in capsys.readouterr().err
+    assert main(["demo", "--mic", "0", *light]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("voicews: the microphone is gone")
+
+
+# -- Ctrl+C at any moment -----------------------------------------------------------------------------
+
+
+def stopped(running: Command) -> str:
+    running.press_ctrl_c()
+    code, out, err = running.end()
+    assert code == 130
+    assert "Traceback" not in err
+    assert "Exception" not in err
+    return out
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3, 0.8])
+def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command], wait: float) -> None:
+    running = command("demo", **WITHOUT_DEVICES)
+    assert running.line(of="stderr").startswith("starting")
+    with pytest.raises(Exception, match="timed out"):
+        running.process.wait(wait)
+    stopped(running)
+
+
+def test_ctrl_c_while_it_speaks(command: Callable[..., Command], tmp_path: Path) -> None:
+    running = command("demo", "--json", **WITHOUT_DEVICES)
+    running.await_event("PlaybackStarted")
+    out = stopped(running)
+    assert json.loads(out.splitlines()[-1])["event"] == "Figures"
+    assert 0 <= seconds_of(tmp_path / "answer.wav") < 2
+
+
+def test_ctrl_c_while_the_connection_is_away(command: Callable[..., Command]) -> None:
+    running = command("demo", "--scripted", "--json", "--drop-after", "1", **WITHOUT_DEVICES)
+    running.await_event("Reconnecting")
+    stopped(running)
+
+
+def test_ctrl_c_while_the_answers_are_checked(command: Callable[..., Command]) -> None:
+    running = command("demo", "--scripted", "--json", "--turns", "2", **WITHOUT_DEVICES)
+    running.await_event("TurnScore")
+    running.press_ctrl_c()
+    code, _, err = running.end()
+    assert code in (0, 130)  # it may have come too late
+    assert "Traceback" not in err

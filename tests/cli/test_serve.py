@@ -1,0 +1,78 @@
+"""`voicews serve`: ready, reachable, and gone when it is told to go."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.cli.conftest import Command
+from voicews.cli import main
+
+pytestmark = pytest.mark.usefixtures("tmp_path")
+
+LIGHT = ("serve", "--port", "0", "--ears", "pocketsphinx", "--voice", "flite")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_url_answers_and_ends_cleanly(command: Callable[..., Command], number: int) -> None:
+    running = command(*LIGHT)
+    url = running.line().strip()
+    assert url.startswith("ws://127.0.0.1:")
+    with connect(url, legacy=True) as link:
+        link.send(json.dumps({"type": "text", "text": "What is two plus two?"}))
+        while True:
+            message = link.recv(20)
+            if isinstance(message, str) and json.loads(message)["type"] == "response_done":
+                break
+        assert "four" in json.loads(message)["text"]
+        running.process.send_signal(number)
+        code, out, err = running.end()
+    assert (code, out) == (0, "")
+    assert err.splitlines()[0] == "loading the models…"
+    assert f"Talk to it:  voicews talk {url}" in err
+    assert "Traceback" not in err
+
+
+def test_a_brain_of_ones_own(command: Callable[..., Command], tmp_path: Path) -> None:
+    (tmp_path / "mybrain.py").write_text("def answer(history, text):\n    yield f'You said {text}'\n")
+    running = command(*LIGHT, "--brain", "mybrain:answer")
+    with connect(running.line().strip(), legacy=True) as link:
+        link.send(json.dumps({"type": "text", "text": "ping"}))
+        while True:
+            message = link.recv(20)
+            if isinstance(message, str) and json.loads(message)["type"] == "response_done":
+                break
+        assert json.loads(message)["text"] == "You said ping"
+    running.press_ctrl_c()
+    assert running.end()[0] == 0
+
+
+def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command]) -> None:
+    running = command("serve", "--port", "0")
+    assert running.line(of="stderr") == "loading the models…\n"
+    running.press_ctrl_c()
+    assert running.end() == (130, "", "")
+
+
+def test_an_address_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main([*LIGHT, "--port", str(port)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("voicews: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "hint"),
+    [("--brain", "nonsense", "module:function"), ("--whisper-model", "/nowhere", "/nowhere")],
+)
+def test_settings_that_are_wrong(
+    option: str, value: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--port", "0", "--voice", "flite", option, value]) == 2
+    assert hint in capsys.readouterr().err.splitlines()[-1]

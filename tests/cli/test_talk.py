@@ -1,0 +1,247 @@
+"""`voicews talk`, against a server from an independent library."""
+
+from __future__ import annotations
+
+import json
+import signal
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.answering import answering, tone, until_hung_up
+from tests.cli.conftest import Command
+from tests.cli.test_recorded_speech import recording
+from tests.peer import Call, Peer, unused_port
+from voicews.cli import main
+
+WITHOUT_DEVICES = {"VOICEWS_AUDIO": "null"}
+
+
+@pytest.fixture(autouse=True)
+def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEWS_AUDIO", "null")
+
+
+def seconds_of(path: Path) -> float:
+    with wave.open(str(path)) as file:
+        return file.getnframes() / file.getframerate()
+
+
+def events(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_words_in_writing(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", server.url, "--text", "One?", "--text", "Two?"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:6] == [
+        "link   connected",
+        "you    One?",
+        "voice  That was all.",
+        "you    Two?",
+        "voice  That was all.",
+        "",
+    ]
+    assert "2 answers in" in out
+    assert "\x1b" not in out
+    assert not err
+    assert [text["text"] for text in server.call().texts] == ["One?", "Two?"]
+
+
+def test_a_recording_and_the_answer_in_a_file(
+    server: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = recording(tmp_path / "question.wav", bytes(6400) + tone(0.8))
+    answer = tmp_path / "answer.wav"
+    assert main(["talk", server.url, "--input", str(question), "--output", str(answer), "--json"]) == 0
+    told = events(capsys.readouterr().out)
+    assert {"event", "at"} <= set.intersection(*(set(event) for event in told))
+    names = [event["event"] for event in told]
+    for name in ("SpeechStarted", "Token", "AudioReceived", "PlaybackFinished", "ResponseDone"):
+        assert name in names
+    (figures,) = (event for event in told if event["event"] == "Figures")
+    assert told[-1] == figures
+    assert figures["turns"] == 1
+    assert figures["frames_dropped"] == figures["reconnects"] == 0
+    assert 0.3 <= figures["after_speech_median"] < 5
+    assert 0 <= figures["after_server_median"] < 5
+    assert figures["rtt_median"] > 0
+    assert seconds_of(answer) == pytest.approx(0.3, abs=0.01)
+
+
+def test_an_answer_without_sound_is_an_answer(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.react = answering(seconds=0)
+    assert main(["talk", server.url, "--text", "Hm?"]) == 0
+    assert "voice  That was all." in capsys.readouterr().out
+
+
+def test_a_server_that_only_sends_sound_back(
+    server: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def echo(call: Call) -> None:
+        for message in call.link:
+            call.link.send(message)
+
+    server.react = until_hung_up(echo)
+    question = recording(tmp_path / "question.wav", tone(0.5))
+    answer = tmp_path / "answer.wav"
+    options = ["--input", str(question), "--output", str(answer), "--patience", "2", "--plain"]
+    assert main(["talk", server.url, *options]) == 0
+    assert seconds_of(answer) > 0.5
+
+
+def test_resume_and_headers_reach_the_server(server: Peer) -> None:
+    assert main(["talk", server.url, "--text", "Hm?", "--resume", "--header", "X-Token: abc"]) == 0
+    call = server.call()
+    assert call.texts[0]["type"] == "hello"
+    assert call.texts[0]["history"] == []
+    assert call.request is not None
+    assert call.request.headers["X-Token"] == "abc"
+
+
+def test_no_hello_unless_it_is_asked_for(server: Peer) -> None:
+    assert main(["talk", server.url, "--text", "Hm?"]) == 0
+    assert [text["type"] for text in server.call().texts] == ["text"]
+
+
+# -- failures ---------------------------------------------------------------------------------------
+
+
+def failure(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("voicews: ")
+    return line
+
+
+def test_a_server_that_never_answers(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.react = None
+    assert main(["talk", server.url, "--text", "Hm?", "--patience", "1"]) == 1
+    assert "nothing came back within 1 s" in failure(capsys)
+
+
+def test_a_server_that_goes_away_instead_of_answering(
+    server: Peer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.react = lambda call: call.close(1000)
+    assert main(["talk", server.url, "--text", "Hm?"]) == 1
+    assert "ended the conversation without an answer" in failure(capsys)
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", f"ws://127.0.0.1:{unused_port()}", "--attempts", "0"]) == 1
+    assert "`voicews serve` starts one" in failure(capsys)
+
+
+def test_a_token_that_is_wrong(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.refuse_with = 401
+    assert main(["talk", server.url]) == 1
+    assert "another token" in failure(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["http://localhost"], "ws://"),
+        (["ws://localhost", "--text", " "], "empty"),
+        (["ws://localhost", "--header", "A\nB: c"], "header"),
+    ],
+)
+def test_settings_that_are_wrong(
+    server: Peer, arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server.url if arguments[0] == "ws://localhost" else arguments[0]
+    assert main(["talk", url, *arguments[1:]]) == 2
+    assert hint in failure(capsys)
+
+
+def test_a_recording_that_is_none(server: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", server.url, "--input", str(tmp_path / "none.wav")]) == 1
+    assert "none.wav" in failure(capsys)
+    noise = tmp_path / "noise.wav"
+    noise.write_bytes(b"ID3 no wave")
+    assert main(["talk", server.url, "--input", str(noise)]) == 1
+    assert "MP3" in failure(capsys)
+    assert not server.calls
+
+
+def test_a_file_that_cannot_be_written(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", server.url, "--text", "Hm?", "--output", "/nowhere/answer.wav"]) == 1
+    assert "/nowhere/answer.wav" in failure(capsys)
+
+
+def test_verbose_shows_the_log_and_the_traceback(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.refuse_with = 404
+    assert main(["talk", server.url, "--verbose"]) == 1
+    err = capsys.readouterr().err
+    assert "CONNECTING" in err
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("voicews: ")
+    assert "check the path" in err.splitlines()[-1]
+
+
+def test_a_microphone_that_is_not_there(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", server.url, "--mic", "no such thing"]) == 1
+    assert "`voicews devices` lists what there is" in failure(capsys)
+
+
+# -- as a process -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_live_conversation_well(
+    server: Peer, command: Callable[..., Command], tmp_path: Path, number: int
+) -> None:
+    running = command("talk", server.url, "--json", "--output", "answer.wav", **WITHOUT_DEVICES)
+    running.await_event("Connected")
+    server.call().send(tone(3.0))
+    running.await_event("PlaybackStarted")
+    running.process.send_signal(number)
+    code, out, err = running.end()
+    assert (code, err) == (0, "")
+    assert events(out)[-1]["event"] == "Figures"
+    assert 0 < seconds_of(tmp_path / "answer.wav") < 3
+    call = server.call()
+    call.wait_until_over()
+    assert call.close_code == 1000
+
+
+def test_ctrl_c_while_it_waits_for_an_answer(server: Peer, command: Callable[..., Command]) -> None:
+    server.react = None
+    running = command("talk", server.url, "--json", "--text", "Hm?", **WITHOUT_DEVICES)
+    server.call().wait_for_text("text")
+    running.press_ctrl_c()
+    code, _, err = running.end()
+    assert (code, err) == (130, "")
+
+
+def test_ctrl_c_while_it_is_connecting(command: Callable[..., Command]) -> None:
+    running = command("talk", f"ws://127.0.0.1:{unused_port()}", "--json", **WITHOUT_DEVICES)
+    running.await_event("Reconnecting")
+    running.press_ctrl_c()
+    code, _, err = running.end()
+    assert (code, err) == (130, "")
+
+
+def test_ctrl_c_twice(server: Peer, command: Callable[..., Command]) -> None:
+    running = command("talk", server.url, "--json", **WITHOUT_DEVICES)
+    running.await_event("Connected")
+    running.press_ctrl_c()
+    running.await_event("StateChanged", new="CLOSING")
+    running.press_ctrl_c()
+    code, _, err = running.end()
+    assert (code, err) == (0, "")
+
+
+def test_a_reader_that_goes_away(server: Peer, command: Callable[..., Command]) -> None:
+    running = command("talk", server.url, "--json", **WITHOUT_DEVICES)
+    running.await_event("Connected")
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+    server.call().send({"type": "token", "text": "to nobody"})
+    assert running.process.wait(20) == 141
+    assert running.process.stderr is not None
+    assert not running.process.stderr.read()
