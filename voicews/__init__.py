@@ -74,6 +74,7 @@ from voicews.events import (
 from voicews.history import History, Turn
 from voicews.lifecycle import State
 from voicews.stats import Stats
+from voicews.tools import Tool
 
 __all__ = [
     "AudioError",
@@ -135,6 +136,7 @@ __all__ = [
     "TlsFailed",
     "TlsSettings",
     "Token",
+    "Tool",
     "ToolCall",
     "ToolCallCancelled",
     "Transcript",

@@ -219,7 +219,7 @@ def test_an_expiring_session_is_left_in_time_even_in_mid_sentence() -> None:
 
 def test_even_an_exit_in_a_dialect_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
     class Leaving(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
             raise SystemExit(3)
 
     voice = client(Leaving("ws://localhost"))
@@ -230,8 +230,8 @@ def test_even_an_exit_in_a_dialect_ends_the_run_with_its_error(caplog: pytest.Lo
 
 def test_last_words_may_be_binary() -> None:
     class Telegraphic(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
-            session = super().begin(previous, history)
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+            session = super().begin(previous, history, tools)
             understand = session.receive
 
             def receive(message: str | bytes) -> list[Event]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
-from voicews.commands import Command, InterruptResponse, SendAudio, SendText, TruncateResponse
+from voicews.commands import Command, InterruptResponse, SendAudio, SendText, ToolResult, TruncateResponse
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect, Session
@@ -42,6 +42,8 @@ from voicews.events import (
     SessionExpiring,
     SpeechStopped,
     StateChanged,
+    ToolCall,
+    ToolCallCancelled,
     Transcript,
 )
 from voicews.history import History
@@ -65,13 +67,16 @@ from voicews.threads.capture import Capture
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
 from voicews.threads.floor import Floor
 from voicews.threads.player import Player
+from voicews.threads.toolbox import Toolbox
 from voicews.threads.worker import Worker
+from voicews.tools import Tool
 
 __all__ = ["Supervisor"]
 
 log = logging.getLogger(__name__)
 
 _MAILBOX = 256
+_TOOL = "tool "
 _HOUSEKEEPING = 1.0
 """Seconds between looks at what was dropped."""
 _GRACE = 0.5
@@ -120,6 +125,7 @@ class Supervisor(Worker):
     Args:
         lifecycle: the client's state; moved by this thread only.
         history: what was said; added to by this run.
+        tools: the functions that the server may call, by name; may grow while this runs.
         changed: notified after each change of state, and when the devices are open.
         ended: called on this thread when all is over.
 
@@ -142,6 +148,7 @@ class Supervisor(Worker):
         lifecycle: Lifecycle,
         history: History,
         handlers: Handlers,
+        tools: dict[str, Tool],
         is_muted: Callable[[], bool],
         changed: threading.Condition,
         ended: Callable[[Supervisor], None],
@@ -165,6 +172,9 @@ class Supervisor(Worker):
             slow=config.slow_callback,
             callback_failed=self._callback_failed,
         )
+        self._handlers = handlers
+        self._tools = tools
+        self._toolbox = Toolbox(tools, self._answer)
         self._capture = Capture(
             microphone,
             format=dialect.input_format,
@@ -297,6 +307,8 @@ class Supervisor(Worker):
                 self._history.add(event.role, event.text)
             case SessionExpiring():
                 self.post(_Expiring(generation, event.seconds))
+            case ToolCall() | ToolCallCancelled():
+                self.post(event)
         self._emit_and_follow(event)
 
     # -- the supervisor thread ----------------------------------------------------------------
@@ -347,6 +359,11 @@ class Supervisor(Worker):
                 self._move_on_soon(seconds)
             case _Quiet() if self._moving_on:
                 self._move_on()
+            case ToolCall():
+                self._call_tool(mail)
+            case ToolCallCancelled(call_id):
+                self._toolbox.cancel(call_id)
+                self._alarms.clear(_TOOL + call_id)
 
     def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
@@ -399,6 +416,8 @@ class Supervisor(Worker):
             case "housekeeping":
                 self._tell_drops()
                 self._alarms.set("housekeeping", _HOUSEKEEPING)
+            case _ if alarm.startswith(_TOOL):
+                self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
                 names = " and ".join(sorted(self._unopened))
                 seconds = self._config.timeouts.device
@@ -421,11 +440,12 @@ class Supervisor(Worker):
 
     def _dial(self) -> None:
         self._generation += 1
-        # They were about an answer that went with the last connection.
+        # They were about what went with the last connection.
         self.outbox.drop_if(
-            lambda command: isinstance(command, InterruptResponse | TruncateResponse), "superseded"
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult),
+            "superseded",
         )
-        session = self._dialect.begin(self._session, self._history)
+        session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
         self._session = session
         self._connection = Connection(
             self._generation,
@@ -477,6 +497,7 @@ class Supervisor(Worker):
         self._alarms.clear("overdue", "session", "grace", "ping", "pong", "expiry")
         self._moving_on = False
         self._floor.reset()
+        self._toolbox.cancel_all()
         if connection is not None:
             self.counters.add("bytes_sent", connection.bytes_sent)
             self.counters.add("bytes_received", connection.bytes_received)
@@ -492,6 +513,23 @@ class Supervisor(Worker):
             connection.abort()
             self._abandoned.append(connection)
             self._connection_ended(ConnectTimeout("the attempt to connect hangs and is left behind"))
+
+    # -- tools --------------------------------------------------------------------------------------
+
+    def _call_tool(self, call: ToolCall) -> None:
+        """Call the function; one that we do not know is left to whoever listens for such calls."""
+        if self._toolbox.knows(call.name):
+            self._alarms.set(_TOOL + call.call_id, self._config.tool_timeout)
+        elif self._handlers.wanted(call):
+            return
+        self._toolbox.call(call)
+
+    def _answer(self, result: ToolResult) -> None:
+        """Runs on the thread of the call, or on this one."""
+        try:
+            self.outbox.put(result)
+        except (ShutDown, queue.Full):
+            log.warning("the result of call %s could not be sent", result.call_id)
 
     # -- moving to a new session ------------------------------------------------------------------
 
@@ -557,6 +595,7 @@ class Supervisor(Worker):
         self._capture.ended_within(deadline.remaining())
         self._tell_drops()
         threads: list[threading.Thread] = [self._capture, self.player]
+        threads.extend(self._toolbox.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread for thread in threads if thread.is_alive())
