@@ -79,13 +79,15 @@ class Tap:
 
     def cut(self, *, reset: bool = False) -> None:
         """End the TCP connection without a Close frame, if it has not ended by itself."""
-        self.gate.remove()
         try:
             if reset:
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
         except OSError:  # it has ended by itself
             return
+        finally:
+            # Last, so that nothing which a stall held back can slip out.
+            self.gate.remove()
 
 
 class _Connection(ServerConnection):
