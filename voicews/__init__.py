@@ -70,6 +70,7 @@ from voicews.events import (
     ToolCall,
     ToolCallCancelled,
     Transcript,
+    Word,
 )
 from voicews.history import History, Turn
 from voicews.lifecycle import State
@@ -147,5 +148,6 @@ __all__ = [
     "VoiceClient",
     "VoicewsError",
     "VoicewsWarning",
+    "Word",
     "judge",
 ]

@@ -40,11 +40,25 @@ class History:
         self._lock = threading.Lock()
         self._turns: deque[Turn] = deque(turns, maxlen=limit)
 
-    def add(self, role: Role, text: str) -> None:
-        """Append a turn.  Blank text is none: servers report coughs as empty transcripts."""
-        if text.strip():
-            with self._lock:
-                self._turns.append(Turn(role, text))
+    def add(self, role: Role, text: str, *, instead_of: str | None = None) -> None:
+        """Append a turn.  Blank text is none: servers report coughs as empty transcripts.
+
+        Args:
+            role: who said it.
+            text: what.
+            instead_of: the text of an earlier turn that this one corrects: it takes the place of
+                the newest such turn, and if it is blank, that turn was not said at all.
+        """
+        with self._lock:
+            wrong = Turn(role, instead_of) if instead_of is not None else None
+            turns = list(self._turns)
+            place = len(turns)
+            if wrong in turns:
+                place -= 1 + turns[::-1].index(wrong)
+                del turns[place]
+            if text.strip():
+                turns.insert(place, Turn(role, text))
+            self._turns = deque(turns, self._turns.maxlen)
 
     @property
     def turns(self) -> tuple[Turn, ...]:

@@ -304,7 +304,7 @@ class Supervisor(Worker):
             case SpeechStopped():
                 self._speech_stopped_at = time.monotonic()
             case Transcript(final=True):
-                self._history.add(event.role, event.text)
+                self._history.add(event.role, event.text, instead_of=event.replaces)
             case SessionExpiring():
                 self.post(_Expiring(generation, event.seconds))
             case ToolCall() | ToolCallCancelled():
