@@ -11,6 +11,7 @@ from voicews.dialects.settings import (
     checked_format,
     checked_headers,
     checked_json,
+    checked_number,
     checked_text,
     checked_texts,
     checked_url,
@@ -120,3 +121,13 @@ def test_formats() -> None:
     for wrong in (AudioFormat(8000, 2), 8000, None):
         with pytest.raises(ConfigError, match=r"X\.input_format"):
             checked_format("X.input_format", wrong)
+
+
+def test_numbers() -> None:
+    checked_number("X.limit", 7, 7, "seconds")
+    checked_number("X.limit", None, 7, "seconds", optional=True)
+    for wrong in (6.9, True, "7", float("nan"), None):
+        with pytest.raises(ConfigError, match=r"X\.limit is .*; it must be 7 or more seconds"):
+            checked_number("X.limit", wrong, 7, "seconds")
+    with pytest.raises(ConfigError, match="or None"):
+        checked_number("X.limit", 0, 7, "seconds", optional=True)

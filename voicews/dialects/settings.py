@@ -16,6 +16,7 @@ __all__ = [
     "checked_format",
     "checked_headers",
     "checked_json",
+    "checked_number",
     "checked_text",
     "checked_texts",
     "checked_url",
@@ -97,6 +98,19 @@ def checked_texts(name: str, value: object) -> tuple[str, ...]:
     ):
         raise ConfigError(f"{name} is {value!r}; it must be a sequence of strings")
     return tuple(value)
+
+
+def checked_number(name: str, value: object, least: float, unit: str, *, optional: bool = False) -> None:
+    """A number of at least so much, or None where that is allowed.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        or_none = ", or None" if optional else ""
+        raise ConfigError(f"{name} is {value!r}; it must be {least:g} or more {unit}{or_none}")
 
 
 def checked_headers(name: str, value: object) -> dict[str, str]:
