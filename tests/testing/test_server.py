@@ -60,6 +60,8 @@ def test_a_conversation() -> None:
             )
             assert one.received == ('{"type": "one", "n": 1}', b"\1\2", "no JSON")
             assert one.received_json == [{"type": "one", "n": 1}]
+            one.wait_for(lambda _: len(one.sent) == 4)
+            assert one.sent[1:] == one.received
             assert one.wait_for_message({"type": "one"}) == {"type": "one", "n": 1}
             assert one.wait_for_message(lambda data: data["n"] == 1)["type"] == "one"
             assert one.wait_for_binary(2) == b"\1\2"

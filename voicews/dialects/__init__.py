@@ -1,6 +1,7 @@
 """The languages of voice servers, and how to add one."""
 
 from voicews.dialects.base import Dialect, Request, Session
+from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 
-__all__ = ["Dialect", "Plain", "Request", "Session"]
+__all__ = ["Dialect", "OpenAIRealtime", "Plain", "Request", "Session"]

@@ -4,6 +4,14 @@ Each speaks a real service's language on a real WebSocket of this machine, can b
 and can behave badly.  Needs ``pip install voicews[testing]``.
 """
 
+from voicews.testing.openai_realtime import FakeOpenAIAnswer, FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
 
-__all__ = ["FactMissing", "FakeConnection", "FakeServer"]
+__all__ = [
+    "FactMissing",
+    "FakeConnection",
+    "FakeOpenAIAnswer",
+    "FakeOpenAIConnection",
+    "FakeOpenAIRealtime",
+    "FakeServer",
+]

@@ -84,6 +84,7 @@ class FakeConnection:
         self._link = link
         self._changed = threading.Condition()
         self._received: deque[str | bytes] = deque(maxlen=_REMEMBERED)
+        self._sent: deque[str | bytes] = deque(maxlen=_REMEMBERED)
         self._end: ConnectionClosed | None = None
         self._workers: list[threading.Thread] = []
 
@@ -105,6 +106,12 @@ class FakeConnection:
         """All messages so far, oldest first (the newest 100,000 of them)."""
         with self._changed:
             return tuple(self._received)
+
+    @property
+    def sent(self) -> tuple[str | bytes, ...]:
+        """All messages that the client was sent so far, oldest first (the newest 100,000 of them)."""
+        with self._changed:
+            return tuple(self._sent)
 
     @property
     def received_json(self) -> list[Any]:
@@ -201,7 +208,10 @@ class FakeConnection:
         Raises:
             ConnectionClosed: the client has gone.
         """
-        self._link.send(message if isinstance(message, str | bytes) else json.dumps(dict(message)))
+        message = message if isinstance(message, str | bytes) else json.dumps(dict(message))
+        self._link.send(message)
+        with self._changed:
+            self._sent.append(message)
 
     def pause(self, seconds: float) -> None:
         """Wait, so that the client has time to do something in between.
