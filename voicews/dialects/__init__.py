@@ -1,7 +1,8 @@
 """The languages of voice servers, and how to add one."""
 
 from voicews.dialects.base import Dialect, Request, Session
+from voicews.dialects.deepgram_listen import DeepgramListen
 from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 
-__all__ = ["Dialect", "OpenAIRealtime", "Plain", "Request", "Session"]
+__all__ = ["DeepgramListen", "Dialect", "OpenAIRealtime", "Plain", "Request", "Session"]
