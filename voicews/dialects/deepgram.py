@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 from voicews.config import AudioFormat
 from voicews.dialects.settings import given_key
 from voicews.errors import ConfigError
 
-__all__ = ["Keepalive", "Key", "Scheme", "authorization", "checked_key", "linear16"]
+__all__ = ["Keepalive", "Key", "Scheme", "authorized", "checked_key", "linear16"]
 
 Key = str | Callable[[], str] | None
 """The key itself, a function that gives one, or None for that of the environment."""
@@ -21,34 +22,41 @@ _VARIABLE = "DEEPGRAM_API_KEY"
 _CLOUD = ".deepgram.com"
 
 
-def checked_key(name: str, key: Key, host: str, scheme: Scheme) -> Key:
+def checked_key(name: str, key: Key, url: str, scheme: Scheme, headers: Mapping[str, str]) -> Key:
     """A key that can be used; a function is left for later.
 
     Args:
         name: of the setting.
-        host: of the server; only Deepgram's own has to have a key.
+        url: of the server; only Deepgram's own has to have a key, and only it gets that of the
+            environment.
+        headers: further ones; they may show a key themselves.
 
     Raises:
         ConfigError: it is missing or cannot be one, or the scheme is unknown.
     """
     if scheme not in ("Token", "Bearer"):
-        raise ConfigError(
-            f'{name.split(".", maxsplit=1)[0]}.scheme is {scheme!r}; it must be "Token" or "Bearer"'
-        )
+        owner = name.split(".", maxsplit=1)[0]
+        raise ConfigError(f'{owner}.scheme is {scheme!r}; it must be "Token" or "Bearer"')
     if callable(key):
         return key
-    return given_key(name, key, _VARIABLE, needed=host.endswith(_CLOUD))
+    cloud = (urlsplit(url).hostname or "").endswith(_CLOUD)
+    shown = any(header.lower() == "authorization" for header in headers)
+    if key is None and (shown or not cloud):
+        return ""
+    return given_key(name, key, _VARIABLE, needed=True)
 
 
-def authorization(name: str, key: Key, scheme: Scheme) -> dict[str, str]:
-    """The header that shows the key; a function is asked for it now.
+def authorized(name: str, key: Key, scheme: Scheme, headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, and one that shows the key unless they do; a function is asked for it now.
 
     Raises:
         ConfigError: the function gave no key.
     """
     if callable(key):
         key = given_key(name, key(), _VARIABLE, needed=True)
-    return {"Authorization": f"{scheme} {key}"} if key else {}
+    if not key or any(header.lower() == "authorization" for header in headers):
+        return dict(headers)
+    return {"Authorization": f"{scheme} {key}", **headers}
 
 
 class Keepalive:

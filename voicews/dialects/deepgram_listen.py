@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url
-from voicews.dialects.deepgram import Keepalive, Key, Scheme, authorization, checked_key, linear16
+from voicews.dialects.deepgram import Keepalive, Key, Scheme, authorized, checked_key, linear16
 from voicews.dialects.messages import Json, items_of, number_of, object_of, parsed, text_of, written
 from voicews.dialects.settings import (
     checked_format,
@@ -62,8 +62,9 @@ class DeepgramListen(Dialect):
     """
 
     key: Key = field(default=None, repr=False)
-    """The API key; None (the default) takes that of the environment, ``DEEPGRAM_API_KEY``.  A function
-    is asked before each attempt, for temporary tokens.  Servers of your own need none."""
+    """The API key; None (the default) takes that of the environment, ``DEEPGRAM_API_KEY``, for Deepgram's
+    own addresses, and none for any other server.  A function is asked before each attempt, for
+    temporary tokens."""
     _: KW_ONLY
     scheme: Scheme = "Token"
     """"Token" for API keys, "Bearer" for temporary tokens."""
@@ -99,17 +100,17 @@ class DeepgramListen(Dialect):
     url: str = "wss://api.deepgram.com/v1/listen"
     """Of the server."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
-    """Further headers of the handshake."""
+    """Further headers of the handshake; they win."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
         checked_url(f"{name}.url", self.url)
         checked_format(f"{name}.input_format", self.input_format, mono=False)
         checked_text(f"{name}.model", self.model)
-        host = urlsplit(self.url).hostname or ""
-        object.__setattr__(self, "key", checked_key(f"{name}.key", self.key, host, self.scheme))
-        object.__setattr__(self, "keyterms", checked_texts(f"{name}.keyterms", self.keyterms))
         object.__setattr__(self, "headers", checked_headers(f"{name}.headers", self.headers))
+        key = checked_key(f"{name}.key", self.key, self.url, self.scheme, self.headers)
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "keyterms", checked_texts(f"{name}.keyterms", self.keyterms))
         object.__setattr__(self, "options", self._checked_options())
         if self.endpointing is not False:
             checked_number(f"{name}.endpointing", self.endpointing, 0, "milliseconds, False", optional=True)
@@ -143,9 +144,9 @@ class DeepgramListen(Dialect):
 
     def request(self) -> Request:
         """All settings are in the address; a function for the key is asked here."""
-        shown = authorization(f"{type(self).__name__}.key", self.key, self.scheme)
+        headers = authorized(f"{type(self).__name__}.key", self.key, self.scheme, self.headers)
         joint = "&" if urlsplit(self.url).query else "?"
-        return Request(f"{self.url}{joint}{urlencode(self._parameters())}", {**shown, **self.headers})
+        return Request(f"{self.url}{joint}{urlencode(self._parameters())}", headers)
 
     def _parameters(self) -> list[tuple[str, str]]:
         given: dict[str, Option | None] = {
