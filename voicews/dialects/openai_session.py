@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from voicews.commands import (
     Command,
@@ -25,7 +25,8 @@ from voicews.commands import (
 )
 from voicews.config import AudioFormat
 from voicews.dialects.base import Session
-from voicews.dialects.messages import Json, clean, items_of, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import Json, clean, object_of, parsed, text_of, written
+from voicews.dialects.openai_answer import LONGEST_TEXT, Answer
 from voicews.dialects.samples import WholeSamples
 from voicews.errors import LocalProtocolError, RemoteProtocolError, ServiceError, Unsupported
 from voicews.events import (
@@ -70,12 +71,8 @@ _LEAST_TURN = 0.1
 """Seconds; the server refuses to take less sound for a turn."""
 _SHORTEST_GAP = 0.2
 """Seconds that the server's voice detection may need on top of its own silence."""
-_ALL_HEARD = 0.05
-"""Seconds before its end from which an answer counts as heard."""
 _WARNING = 120.0
 """Seconds before its end that a session's expiry is told."""
-_LONGEST_TEXT = 1_000_000
-"""Characters of one answer or one utterance; a server that never ends it must not fill the memory."""
 _UTTERANCES = 64
 """Of the user's, whose transcripts are under way at the same time."""
 
@@ -109,45 +106,6 @@ class Rules:
     accepts: frozenset[type[Command]] = frozenset()
 
 
-@dataclass
-class _Part:
-    """A piece of an answer: one content part of one of its items."""
-
-    item_id: str | None
-    index: int
-    text: str = ""
-    sound: int = 0  # bytes
-
-
-@dataclass
-class _Answer:
-    """What the server calls a response."""
-
-    id: str | None
-    parts: list[_Part] = field(default_factory=list)
-    hushed: bool = False
-    unwanted: bool = False
-    """True: it was called off before it began, so that nobody hears of it at all."""
-    told: str | None = None
-    """Its text as it was last told."""
-
-    def part(self, data: Json) -> _Part:
-        item_id, index = text_of(data, "item_id"), int(number_of(data, "content_index") or 0)
-        for part in self.parts:
-            if (part.item_id, part.index) == (item_id, index):
-                return part
-        self.parts.append(_Part(item_id, index))
-        return self.parts[-1]
-
-    @property
-    def text(self) -> str:
-        return "\n".join(part.text for part in self.parts if part.text.strip())
-
-    @property
-    def has_sound(self) -> bool:
-        return any(part.sound for part in self.parts)
-
-
 class OpenAISession(Session):
     """One connection's rules.  ``voicews.dialects.OpenAIRealtime`` makes it.
 
@@ -157,7 +115,7 @@ class OpenAISession(Session):
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self.tick_interval = 5.0 if rules.length is not None else None
+        self.tick_interval = None if rules.length is None else min(5.0, rules.length / 20)
         self._to_send: list[str | bytes] = []
         self._greeted = self._ready = False
         self._samples = WholeSamples(rules.format)
@@ -168,8 +126,8 @@ class OpenAISession(Session):
         self._utterances: dict[str, str] = {}
         self._awaited: set[str] = set()
         # The server's answer.
-        self._answer: _Answer | None = None
-        self._last: _Answer | None = None
+        self._answer: Answer | None = None
+        self._last: Answer | None = None
         self._hushed: deque[str] = deque(maxlen=16)
         self._asked = self._wants_answer = self._calls_off = False
         self._held: list[Transcript] = []
@@ -284,12 +242,12 @@ class OpenAISession(Session):
         elif self._asked:
             self._calls_off = True
 
-    def _cancel(self, answer: _Answer) -> None:
+    def _cancel(self, answer: Answer) -> None:
         if not answer.hushed:
             self._hush(answer)
             self._say("response.cancel", **({} if answer.id is None else {"response_id": answer.id}))
 
-    def _hush(self, answer: _Answer) -> None:
+    def _hush(self, answer: Answer) -> None:
         """Nothing more of it shall be heard, whatever is still on its way."""
         answer.hushed = True
         if answer.id is not None:
@@ -297,25 +255,19 @@ class OpenAISession(Session):
 
     def _truncate(self, heard_ms: int) -> None:
         """Tell the server how much of its last answer was heard, as far as that is not all of it."""
-        answer, heard = self._last, max(0.0, heard_ms / 1000)
+        answer, self._last = self._last, None
         if answer is None:
             return
-        self._last = None
-        for part in answer.parts:
-            length = self._rules.format.seconds(part.sound)
-            if part.item_id is not None and part.sound and heard < length - _ALL_HEARD:
-                # Never more than there is: the server takes that for an error.
-                self._say(
-                    "conversation.item.truncate",
-                    item_id=part.item_id,
-                    content_index=part.index,
-                    audio_end_ms=int(heard * 1000),
-                )
-                part.text = _beginning(part.text, heard / length)
-            heard = max(0.0, heard - length)
+        for cut in answer.cut(heard_ms / 1000, self._rules.format):
+            self._say(
+                "conversation.item.truncate",
+                item_id=cut.item_id,
+                content_index=cut.index,
+                audio_end_ms=cut.heard_ms,
+            )
         self._correct(answer)
 
-    def _correct(self, answer: _Answer) -> None:
+    def _correct(self, answer: Answer) -> None:
         """What was not heard was not said: the server forgets it, and so does the history."""
         old, new = answer.told, answer.text
         if old is None or old == new:
@@ -441,11 +393,11 @@ class OpenAISession(Session):
         delta, item_id = text_of(data, "delta"), text_of(data, "item_id") or ""
         if delta is None:
             return None
-        return self._heard(item_id, (self._utterances.get(item_id, "") + delta)[:_LONGEST_TEXT])
+        return self._heard(item_id, (self._utterances.get(item_id, "") + delta)[:LONGEST_TEXT])
 
     def _heard_so_far(self, data: Json) -> list[Event] | None:
         text = text_of(data, "transcript")
-        return None if text is None else self._heard(text_of(data, "item_id") or "", text[:_LONGEST_TEXT])
+        return None if text is None else self._heard(text_of(data, "item_id") or "", text[:LONGEST_TEXT])
 
     def _heard(self, item_id: str, text: str) -> list[Event]:
         if item_id not in self._utterances and len(self._utterances) >= _UTTERANCES:
@@ -483,7 +435,7 @@ class OpenAISession(Session):
         events = self._end_of(self._answer) if self._answer is not None else []
         self._asked = False
         self._samples.forget()
-        self._answer = _Answer(text_of(object_of(data, "response"), "id"))
+        self._answer = Answer(text_of(object_of(data, "response"), "id"))
         if self._calls_off:
             self._calls_off = False
             self._answer.unwanted = True
@@ -492,14 +444,14 @@ class OpenAISession(Session):
         self._last = self._answer
         return [*events, ResponseStarted()]
 
-    def _of_answer(self, data: Json) -> _Answer | None:
+    def _of_answer(self, data: Json) -> Answer | None:
         """The answer that this belongs to, begun if need be; None if nobody wants to hear more of it."""
         name = text_of(data, "response_id")
         if name is not None and name in self._hushed:
             return None
         if self._answer is None:
             # Some servers say sound without having said that an answer begins.
-            self._answer = self._last = _Answer(name)
+            self._answer = self._last = Answer(name)
         return None if self._answer.hushed else self._answer
 
     def _sound(self, data: Json) -> list[Event] | None:
@@ -525,7 +477,7 @@ class OpenAISession(Session):
         if answer is None or not delta:
             return []
         part = answer.part(data)
-        part.text = (part.text + delta)[:_LONGEST_TEXT]
+        part.text = (part.text + delta)[:LONGEST_TEXT]
         return [Token(delta)]
 
     def _part_said(self, data: Json) -> list[Event] | None:
@@ -535,7 +487,7 @@ class OpenAISession(Session):
             return None
         # The whole of an answer that was cut off is more than anybody has heard.
         if (answer := self._of_answer(data)) is not None:
-            answer.part(data).text = text[:_LONGEST_TEXT]
+            answer.part(data).text = text[:LONGEST_TEXT]
         return []
 
     def _answer_done(self, data: Json) -> list[Event]:
@@ -549,7 +501,7 @@ class OpenAISession(Session):
             if response.get("status") == "cancelled" and reason == "turn_detected":
                 events += self._cut_off()
             elif not answer.text:
-                self._read_output(answer, response)
+                answer.read(response)
         events += self._end_of(answer)
         if self._wants_answer and not self._calls:
             self._ask()
@@ -568,17 +520,7 @@ class OpenAISession(Session):
                 return [ServerError(f"the answer is not complete: {reason or 'no reason given'}", reason)]
         return []
 
-    @staticmethod
-    def _read_output(answer: _Answer, response: Json) -> None:
-        """Take the text from the summary, for servers that do not send it piece by piece."""
-        for item in items_of(response, "output"):
-            if item.get("role") != "assistant":
-                continue
-            for index, content in enumerate(items_of(item, "content")):
-                text = text_of(content, "transcript") or text_of(content, "text") or ""
-                answer.part({"item_id": item.get("id"), "content_index": index}).text = text[:_LONGEST_TEXT]
-
-    def _end_of(self, answer: _Answer | None) -> list[Event]:
+    def _end_of(self, answer: Answer | None) -> list[Event]:
         self._answer = None
         if answer is None or answer.unwanted:
             return []
@@ -647,12 +589,6 @@ class OpenAISession(Session):
             # Perhaps it was the answer that went wrong; whoever waits for it must not wait for ever.
             self._asked = False
         return [ServerError(reason, code)]
-
-
-def _beginning(text: str, share: float) -> str:
-    """About so much of a text, in whole words: nobody tells when each of them was spoken."""
-    end = int(len(text) * share)
-    return text[:end].rpartition(" ")[0].rstrip() if end < len(text) else text
 
 
 def _code(error: Json) -> str | int | None:

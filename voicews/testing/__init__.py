@@ -5,9 +5,10 @@ and can behave badly.  Needs ``pip install voicews[testing]``.
 """
 
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
-from voicews.testing.openai_realtime import FakeOpenAIAnswer, FakeOpenAIConnection, FakeOpenAIRealtime
+from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
+from voicews.testing.vosk import FakeVosk, FakeVoskConnection
 
 __all__ = [
     "FactMissing",
@@ -15,8 +16,9 @@ __all__ = [
     "FakeConnection",
     "FakeDeepgramListen",
     "FakeDeepgramListenConnection",
-    "FakeOpenAIAnswer",
     "FakeOpenAIConnection",
     "FakeOpenAIRealtime",
     "FakeServer",
+    "FakeVosk",
+    "FakeVoskConnection",
 ]

@@ -5,28 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
-import struct
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from voicews.errors import ConfigError
+from voicews.config import AudioFormat
+from voicews.testing.script import FakeAnswer, Script
 from voicews.testing.server import FakeConnection, FakeServer
+from voicews.testing.speech import Ear, hum
 
-__all__ = ["FakeOpenAIAnswer", "FakeOpenAIConnection", "FakeOpenAIRealtime"]
+__all__ = ["FakeOpenAIConnection", "FakeOpenAIRealtime"]
 
 Json = dict[str, Any]
 
-_LOUD = 500
-"""From this sample value on, sound counts as speech."""
 _SLICE = 0.1
 """Seconds of sound in one message."""
-_CHARACTERS_PER_SECOND = 20.0
-"""Of speech, for answers whose sound is made up."""
 _GOING_AWAY = 1001
 _BETA_NAMES = {
     "response.output_audio.delta": "response.audio.delta",
@@ -37,17 +32,6 @@ _BETA_NAMES = {
     "response.output_text.done": "response.text.done",
     "conversation.item.added": "conversation.item.created",
 }
-
-
-@dataclass(frozen=True)
-class FakeOpenAIAnswer:
-    """What the fake answers with."""
-
-    text: str = ""
-    pcm: bytes | None = None
-    """Its sound, in the session's rate; None makes a quiet tone up, 0.05 s for each character."""
-    call: tuple[str, Mapping[str, Any]] | None = None
-    """The name and the arguments of a function to call, instead of or after speaking."""
 
 
 class FakeOpenAIConnection(FakeConnection):
@@ -66,11 +50,12 @@ class FakeOpenAIConnection(FakeConnection):
         """Item ids and milliseconds, as the client has said that they were heard."""
         self._numbers: dict[str, int] = {}
         self._buffer = bytearray()
-        self._quiet = 0.0
+        self._ear = Ear(AudioFormat(24000))
         self._speaking: str | None = None
         self._response: str | None = None
         self._cancelled: str | None = None
         self._durations: dict[str, float] = {}
+        self._afterwards: FakeAnswer | None = None
         self.say("session.created", session=self._described())
 
     def say(self, kind: str, **fields: object) -> None:
@@ -106,13 +91,13 @@ class FakeOpenAIConnection(FakeConnection):
         self.fail(reason, code="session_expired")
         self.close(_GOING_AWAY, reason)
 
-    def speak_up(self, answer: FakeOpenAIAnswer | str) -> None:
+    def speak_up(self, answer: FakeAnswer | str) -> None:
         """Answer without having been asked.
 
         Raises:
             ConnectionClosed: the client has gone.
         """
-        self._answer(FakeOpenAIAnswer(answer) if isinstance(answer, str) else answer)
+        self._answer(FakeAnswer(answer) if isinstance(answer, str) else answer)
 
     # -- what the client says ---------------------------------------------------------------
 
@@ -139,7 +124,10 @@ class FakeOpenAIConnection(FakeConnection):
         if wanted.get("voice") == "nobody" or _at(wanted, "audio", "output", "voice") == "nobody":
             self.fail("There is no voice 'nobody'.", code="invalid_value", cause=data.get("event_id"))
             return
+        before = self.rate
         self.session = _merged(self.session, wanted)
+        if self.rate != before:
+            self._ear = Ear(AudioFormat(self.rate))
         self.say("session.updated", session=self._described())
 
     def _append(self, data: Json) -> None:
@@ -153,24 +141,19 @@ class FakeOpenAIConnection(FakeConnection):
             self._detect(pcm)
 
     def _detect(self, pcm: bytes) -> None:
-        seconds = len(pcm) / 2 / self.rate
-        loud = any(abs(sample) >= _LOUD for (sample,) in struct.iter_unpack("<h", pcm[: len(pcm) // 2 * 2]))
-        self._quiet = 0.0 if loud else self._quiet + seconds
-        now = int(len(self._buffer) / 2 / self.rate * 1000)
-        if loud and self._speaking is None:
+        begins, now = self._ear.hear(pcm), int(self._ear.heard * 1000)
+        if begins:
             self._speaking = self._name("item")
             self.say("input_audio_buffer.speech_started", audio_start_ms=now, item_id=self._speaking)
             if self._turn_detection.get("interrupt_response") is not False:
                 self._stop_answering("turn_detected")
-        elif self._speaking is not None and self._quiet * 1000 >= self._turn_detection.get(
-            "silence_duration_ms", 500
-        ):
+        elif self._speaking is not None and self._ear.quiet * 1000 >= self._silence_ms:
             self.say("input_audio_buffer.speech_stopped", audio_end_ms=now, item_id=self._speaking)
             self._take_turn(self._speaking)
             if self._turn_detection.get("create_response") is not False and self._converses:
                 self._begin_answer()
-        elif self._speaking is None and now > 1000:
-            del self._buffer[: -self.rate]  # nobody wants the silence before a turn back
+        elif self._speaking is None:
+            del self._buffer[: -2 * self.rate]  # of the silence before a turn, a second is enough
 
     def _commit(self, data: Json) -> None:
         if len(self._buffer) / 2 / self.rate < 0.1:
@@ -184,9 +167,9 @@ class FakeOpenAIConnection(FakeConnection):
 
     def _take_turn(self, item_id: str) -> None:
         self._buffer.clear()
-        self._speaking = None
+        self._forget_speech()
         before = self.items[-1]["id"] if self.items else None
-        words = self.server.heard_next()
+        words = self.server.script.heard()
         content = [{"type": "input_audio", "transcript": words if self._transcribes else None}]
         self.say("input_audio_buffer.committed", item_id=item_id, previous_item_id=before)
         self._add({"id": item_id, "type": "message", "role": "user", "content": content})
@@ -208,8 +191,12 @@ class FakeOpenAIConnection(FakeConnection):
 
     def _clear(self, data: Json) -> None:
         self._buffer.clear()
-        self._speaking = None
+        self._forget_speech()
         self.say("input_audio_buffer.cleared")
+
+    def _forget_speech(self) -> None:
+        self._speaking = None
+        self._ear.forget()
 
     def _create_item(self, data: Json) -> None:
         item = data.get("item")
@@ -265,7 +252,10 @@ class FakeOpenAIConnection(FakeConnection):
     # -- answers ----------------------------------------------------------------------------
 
     def _begin_answer(self) -> None:
-        answer = self.server.answer_next()
+        answer = self._afterwards or self.server.script.answer()
+        self._afterwards = None
+        if answer.call is not None and (answer.text or answer.pcm):
+            answer, self._afterwards = replace(answer, text="", pcm=None), replace(answer, call=None)
         if self.server.pace:
             self.start(lambda: self._answer(answer))
         else:
@@ -275,7 +265,7 @@ class FakeOpenAIConnection(FakeConnection):
         if self._response is not None:
             self._cancelled = reason
 
-    def _answer(self, answer: FakeOpenAIAnswer) -> None:
+    def _answer(self, answer: FakeAnswer) -> None:
         with self._lock:
             name = self._response = self._name("resp")
             self._cancelled = None
@@ -291,7 +281,7 @@ class FakeOpenAIConnection(FakeConnection):
             status = "cancelled" if reason else "completed"
             self.say("response.done", response=self._response_of(name, status, details, output))
 
-    def _speak(self, answer: FakeOpenAIAnswer, response_id: str) -> Json:
+    def _speak(self, answer: FakeAnswer, response_id: str) -> Json:
         item: Json = {"id": self._name("item"), "type": "message", "role": "assistant", "content": []}
         place = {"response_id": response_id, "item_id": item["id"], "output_index": 0, "content_index": 0}
         spoken = self._speaks
@@ -305,7 +295,7 @@ class FakeOpenAIConnection(FakeConnection):
                 item={**item, "status": "in_progress"},
             )
             self.say("response.content_part.added", **place, part={"type": kind})
-        pcm = answer.pcm if answer.pcm is not None else _tone(answer.text, self.rate)
+        pcm = answer.pcm if answer.pcm is not None else hum(answer.text, AudioFormat(self.rate))
         step = int(self.rate * _SLICE) * 2
         slices = [pcm[start : start + step] for start in range(0, len(pcm), step)] if spoken else []
         words = [word if place == 0 else f" {word}" for place, word in enumerate(answer.text.split(" "))]
@@ -389,6 +379,10 @@ class FakeOpenAIConnection(FakeConnection):
         return found if isinstance(found, dict) else {}
 
     @property
+    def _silence_ms(self) -> float:
+        return float(self._turn_detection.get("silence_duration_ms", 500))
+
+    @property
     def _transcribes(self) -> bool:
         ga = _at(self.session, "audio", "input", "transcription")
         return bool(ga or self.session.get("input_audio_transcription"))
@@ -442,7 +436,7 @@ class FakeOpenAIRealtime(FakeServer[FakeOpenAIConnection]):
 
     Args:
         hears: what it takes the user's turns for, one after the other; the last again and again.
-        answers: texts, or :class:`FakeOpenAIAnswer`, in the same way.
+        answers: texts, or :class:`FakeAnswer`, in the same way.
         version: whose names it uses: "ga" (the default) or "beta".
         key: if given, clients that do not show it are refused with HTTP 401.
         pace: seconds between one slice of an answer (0.1 s of sound) and the next; 0 (the default)
@@ -460,21 +454,17 @@ class FakeOpenAIRealtime(FakeServer[FakeOpenAIConnection]):
         self,
         *,
         hears: Sequence[str] = ("What time is it?",),
-        answers: Sequence[FakeOpenAIAnswer | str] = ("It is time for tea.",),
+        answers: Sequence[FakeAnswer | str] = ("It is time for tea.",),
         version: Literal["ga", "beta"] = "ga",
         key: str | None = None,
         pace: float = 0.0,
         **options: Any,
     ) -> None:
-        if not hears or not answers:
-            raise ConfigError("FakeOpenAIRealtime's hears and answers must hold at least one text each")
         super().__init__(**options)
+        self.script = Script(type(self).__name__, hears, answers)
         self.version = version
         self.pace = pace
         self._key = key
-        self._script = threading.Lock()
-        self._hears = deque(hears)
-        self._answers = deque(FakeOpenAIAnswer(one) if isinstance(one, str) else one for one in answers)
 
     @property
     def url(self) -> str:
@@ -492,16 +482,6 @@ class FakeOpenAIRealtime(FakeServer[FakeOpenAIConnection]):
             return 401, {}, "the key is wrong\n"
         return None
 
-    def heard_next(self) -> str:
-        """What the next turn is taken for."""
-        with self._script:
-            return self._hears.popleft() if len(self._hears) > 1 else self._hears[0]
-
-    def answer_next(self) -> FakeOpenAIAnswer:
-        """What is answered next."""
-        with self._script:
-            return self._answers.popleft() if len(self._answers) > 1 else self._answers[0]
-
 
 _KINDS: Mapping[str, Callable[[FakeOpenAIConnection, Json], None]] = {
     "session.update": FakeOpenAIConnection._update,
@@ -513,14 +493,6 @@ _KINDS: Mapping[str, Callable[[FakeOpenAIConnection, Json], None]] = {
     "response.create": FakeOpenAIConnection._create_response,
     "response.cancel": FakeOpenAIConnection._cancel,
 }
-
-
-def _tone(text: str, rate: int) -> bytes:
-    """A quiet hum, as long as it takes to say this."""
-    count = int(len(text) / _CHARACTERS_PER_SECOND * rate)
-    return struct.pack(
-        f"<{count}h", *(int(3000 * math.sin(2 * math.pi * 440 * n / rate)) for n in range(count))
-    )
 
 
 def _at(data: object, *keys: str) -> Any:
