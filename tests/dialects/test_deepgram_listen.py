@@ -82,7 +82,7 @@ WORDS: list[dict[str, Any]] = [
 class TestDeepgramListenContract(DialectContract):
     def dialect(self) -> Dialect:
         return DeepgramListen(
-            "key-hunter2", headers={"X-Token": "header-hunter2"}, url=f"{URL}?token=query-hunter2"
+            key="key-hunter2", headers={"X-Token": "header-hunter2"}, url=f"{URL}?token=query-hunter2"
         )
 
     @property
@@ -105,7 +105,7 @@ class TestDeepgramListenContract(DialectContract):
 
 
 def begin(previous: Session | None = None, **settings: Any) -> Session:
-    return DeepgramListen("", url=URL, **settings).begin(previous, History())
+    return DeepgramListen(key="", url=URL, **settings).begin(previous, History())
 
 
 def tell(session: Session, *words: dict[str, Any]) -> list[Event]:
@@ -130,7 +130,7 @@ def finals(events: Sequence[Event]) -> list[str]:
 
 
 def test_a_whole_conversation() -> None:
-    history = replay(DeepgramListen("", url=URL), "deepgram_listen")
+    history = replay(DeepgramListen(key="", url=URL), "deepgram_listen")
     assert history.turns == (
         Turn("user", "Turn on the light."),
         Turn("user", "Please."),
@@ -404,7 +404,7 @@ def test_the_session_of_another_dialect_is_not_taken_up() -> None:
 
 
 def parameters(**settings: Any) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(DeepgramListen("", url=URL, **settings).request().url).query))
+    return dict(parse_qsl(urlsplit(DeepgramListen(key="", url=URL, **settings).request().url).query))
 
 
 def test_everyday_settings() -> None:
@@ -441,7 +441,7 @@ def test_further_settings() -> None:
 
 
 def test_a_list_is_said_word_by_word() -> None:
-    url = DeepgramListen("", url=f"{URL}?a=b", keyterms=["x", "y z"]).request().url
+    url = DeepgramListen(key="", url=f"{URL}?a=b", keyterms=["x", "y z"]).request().url
     assert url.startswith(f"{URL}?a=b&")
     assert [value for name, value in parse_qsl(urlsplit(url).query) if name == "keyterm"] == ["x", "y z"]
 
@@ -449,8 +449,8 @@ def test_a_list_is_said_word_by_word() -> None:
 def test_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPGRAM_API_KEY", "from-environment")
     assert DeepgramListen().request().headers == {"Authorization": "Token from-environment"}
-    assert DeepgramListen("given", scheme="Bearer").request().headers == {"Authorization": "Bearer given"}
-    assert DeepgramListen("", url=URL, headers={"X": "y"}).request().headers == {"X": "y"}
+    assert DeepgramListen(key="given", scheme="Bearer").request().headers == {"Authorization": "Bearer given"}
+    assert DeepgramListen(key="", url=URL, headers={"X": "y"}).request().headers == {"X": "y"}
     monkeypatch.delenv("DEEPGRAM_API_KEY")
     assert DeepgramListen(url=URL).request().headers == {}
     with pytest.raises(ConfigError, match="DEEPGRAM_API_KEY"):
@@ -459,10 +459,10 @@ def test_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_key_can_be_fresh_for_each_attempt() -> None:
     keys = iter(["one", "two"])
-    dialect = DeepgramListen(lambda: next(keys), scheme="Bearer")
+    dialect = DeepgramListen(key=lambda: next(keys), scheme="Bearer")
     assert [dialect.request().headers["Authorization"] for _ in range(2)] == ["Bearer one", "Bearer two"]
     with pytest.raises(ConfigError, match=r"DeepgramListen\.key"):
-        DeepgramListen(lambda: "no key").request()
+        DeepgramListen(key=lambda: "no key").request()
 
 
 @pytest.mark.parametrize(
@@ -486,16 +486,16 @@ def test_a_key_can_be_fresh_for_each_attempt() -> None:
 )
 def test_wrong_settings(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"DeepgramListen\.{name}"):
-        DeepgramListen("", **{"url": URL, name: value})
+        DeepgramListen(key="", **{"url": URL, name: value})
 
 
 def test_the_end_of_an_utterance_needs_partial_results() -> None:
     with pytest.raises(ConfigError, match="interim_results"):
-        DeepgramListen("", url=URL, interim_results=False)
+        DeepgramListen(key="", url=URL, interim_results=False)
 
 
 def test_settings_compare_hash_and_vary() -> None:
-    dialect = DeepgramListen("", url=URL, options={"tag": "x"})
+    dialect = DeepgramListen(key="", url=URL, options={"tag": "x"})
     assert dialect == replace(dialect)
     assert hash(dialect) == hash(replace(dialect))
     assert replace(dialect, model="nova-2") != dialect
@@ -509,7 +509,7 @@ def test_settings_compare_hash_and_vary() -> None:
 @pytest.mark.parametrize("code", [4400, 4401])
 def test_refusals_by_close_code_are_fatal(code: int) -> None:
     closed = ConnectionClosed(code, "sample_rate must be 16000")
-    error = DeepgramListen("", url=URL).classify(closed)
+    error = DeepgramListen(key="", url=URL).classify(closed)
     assert isinstance(error, ServiceError)
     assert (error.code, error.message, error.fatal) == (code, "sample_rate must be 16000", True)
     assert error.__cause__ is closed
@@ -519,4 +519,4 @@ def test_refusals_by_close_code_are_fatal(code: int) -> None:
     "error", [ConnectionClosed(1011, "net0001"), ConnectionClosed(1008), HandshakeRejected(402)]
 )
 def test_other_errors_mean_what_they_mean_everywhere(error: Any) -> None:
-    assert DeepgramListen("", url=URL).classify(error) is error
+    assert DeepgramListen(key="", url=URL).classify(error) is error

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from voicews.dialects.messages import clean, items_of, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import clean, items_of, merged, number_of, object_of, parsed, text_of, written
 
 
 def test_messages_are_compact_ascii() -> None:
@@ -66,3 +66,10 @@ def test_fields_of_another_kind_are_missing(key: str) -> None:
 
 def test_not_a_number_is_none() -> None:
     assert number_of({"a": float("nan")}, "a") is None
+
+
+def test_settings_are_merged_object_by_object() -> None:
+    settings = {"a": {"b": 1, "c": [1]}, "d": 1}
+    further = {"a": {"c": [2], "e": {}}, "d": {"f": 1}}
+    assert merged(settings, further) == {"a": {"b": 1, "c": [2], "e": {}}, "d": {"f": 1}}
+    assert settings == {"a": {"b": 1, "c": [1]}, "d": 1}

@@ -36,7 +36,7 @@ def kinds(messages: list[Any]) -> set[str]:
 def test_transcription_by_our_client(said_by_fakes: list[Any]) -> None:
     microphone = HandMicrophone([LOUD] * 30 + [bytes(640)] * 80)
     with FakeDeepgramListen(hears=["Turn on the light.", "Thank you."]) as server:
-        dialect = DeepgramListen("right", url=server.url)
+        dialect = DeepgramListen(key="right", url=server.url)
         voice = VoiceClient(dialect, microphone=microphone, speaker=NullSink(), config=QUICK)
         with voice:
             voice.send(SendMessage({"type": "Configure", "keyterms": ["voicews"]}))
@@ -92,6 +92,8 @@ def test_the_models_are_strict(wrong: Any) -> None:
 
 
 def test_all_parameters_of_the_address_are_known() -> None:
-    dialect = DeepgramListen("", url="ws://localhost/", language="de", endpointing=300, keyterms=["voicews"])
+    dialect = DeepgramListen(
+        key="", url="ws://localhost/", language="de", endpointing=300, keyterms=["voicews"]
+    )
     names = {pair.split("=")[0] for pair in urlsplit(dialect.request().url).query.split("&")}
     assert names <= set(run("deepgram", "deepgram_models", said={})["parameters"])

@@ -61,15 +61,15 @@ class DeepgramListen(Dialect):
         ConfigError: a setting is wrong, or the key is missing.
     """
 
+    model: str = "nova-3"
+    """The model, by Deepgram's name for it."""
+    _: KW_ONLY
     key: Key = field(default=None, repr=False)
     """The API key; None (the default) takes that of the environment, ``DEEPGRAM_API_KEY``, for Deepgram's
     own addresses, and none for any other server.  A function is asked before each attempt, for
     temporary tokens."""
-    _: KW_ONLY
     scheme: Scheme = "Token"
     """"Token" for API keys, "Bearer" for temporary tokens."""
-    model: str = "nova-3"
-    """The model, by Deepgram's name for it."""
     language: str | None = None
     """BCP-47 tag such as "de", or "multi"; None (the default) leaves it to the model."""
     input_format: AudioFormat = _16_KHZ

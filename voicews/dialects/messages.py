@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Json", "clean", "items_of", "number_of", "object_of", "parsed", "text_of", "written"]
+__all__ = ["Json", "clean", "items_of", "merged", "number_of", "object_of", "parsed", "text_of", "written"]
 
 Json = dict[str, Any]
 """A JSON object."""
@@ -25,6 +25,15 @@ _LARGEST = 1e15
 def written(message: Mapping[str, Any]) -> str:
     """Compact, and pure ASCII, so that no half of a surrogate pair can make the WebSocket refuse it."""
     return json.dumps(dict(message), allow_nan=False, separators=(",", ":"))
+
+
+def merged(settings: Mapping[str, Any], further: Mapping[str, Any]) -> Json:
+    """Both, object by object; the further one wins."""
+    both = dict(settings)
+    for name, value in further.items():
+        own = both.get(name)
+        both[name] = merged(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+    return both
 
 
 def parsed(message: str | bytes) -> Any:
