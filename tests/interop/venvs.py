@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run", "vendor_python"]
+__all__ = ["run", "serving", "vendor_python"]
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -49,3 +52,45 @@ def run(vendor: str, script: str, *arguments: str, said: Any = None, timeout: fl
     )
     assert done.returncode == 0, f"{script}.py failed:\n{done.stderr[-4000:]}"
     return json.loads(done.stdout)
+
+
+@contextmanager
+def serving(vendor: str, script: str, *arguments: str, timeout: float = 60.0) -> Iterator[Any]:
+    """Run ``scripts/SCRIPT.py``, a server, among the vendor's packages, until this is left.
+
+    Args:
+        timeout: seconds that it may take to begin, and to end once its standard input has.
+
+    Yields:
+        Its first line, parsed from JSON.
+    """
+    with subprocess.Popen(
+        [str(vendor_python(vendor)), str(SCRIPTS / f"{script}.py"), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stderr
+        words: list[str] = []
+        reader = threading.Thread(target=words.extend, args=(server.stderr,), daemon=True)
+        reader.start()
+        alarm = threading.Timer(timeout, server.kill)
+        alarm.start()
+        try:
+            line = server.stdout.readline()
+            alarm.cancel()
+            assert line, f"{script}.py did not begin:\n{''.join(words)[-4000:]}"
+            yield json.loads(line)
+        finally:
+            alarm.cancel()
+            alarm.join()
+            server.stdin.close()
+            try:
+                server.wait(timeout)
+            except subprocess.TimeoutExpired:
+                server.kill()
+            reader.join(timeout)
+    assert server.returncode == 0, f"{script}.py failed:\n{''.join(words)[-4000:]}"

@@ -4,5 +4,6 @@ from voicews.dialects.base import Dialect, Request, Session
 from voicews.dialects.deepgram_listen import DeepgramListen
 from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
+from voicews.dialects.vosk import Vosk
 
-__all__ = ["DeepgramListen", "Dialect", "OpenAIRealtime", "Plain", "Request", "Session"]
+__all__ = ["DeepgramListen", "Dialect", "OpenAIRealtime", "Plain", "Request", "Session", "Vosk"]
