@@ -34,6 +34,7 @@ from voicews.errors import (
     ProtocolError,
     RemoteProtocolError,
     ServiceError,
+    SessionExpired,
     ShutdownTimeout,
     SlowCallback,
     TlsFailed,
@@ -61,17 +62,21 @@ from voicews.events import (
     ResponseDone,
     ResponseStarted,
     ServerError,
+    SessionExpiring,
     SpeechStarted,
     SpeechStopped,
     StateChanged,
     Token,
     ToolCall,
+    ToolCallCancelled,
     Transcript,
     Undelivered,
+    Word,
 )
 from voicews.history import History, Turn
 from voicews.lifecycle import State
 from voicews.stats import Stats
+from voicews.tools import Tool
 
 __all__ = [
     "AudioError",
@@ -120,6 +125,8 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "ServiceError",
+    "SessionExpired",
+    "SessionExpiring",
     "ShutdownTimeout",
     "SlowCallback",
     "SpeechStarted",
@@ -131,7 +138,9 @@ __all__ = [
     "TlsFailed",
     "TlsSettings",
     "Token",
+    "Tool",
     "ToolCall",
+    "ToolCallCancelled",
     "Transcript",
     "TransportError",
     "Turn",
@@ -141,5 +150,6 @@ __all__ = [
     "VoiceClient",
     "VoicewsError",
     "VoicewsWarning",
+    "Word",
     "judge",
 ]

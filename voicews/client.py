@@ -10,14 +10,14 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import ShutDown
-from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn
+from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect
@@ -37,6 +37,7 @@ from voicews.stats import Stats
 from voicews.threads.callbacks import Callback, EventStream, Handlers, require_event_class
 from voicews.threads.supervisor import Supervisor
 from voicews.threads.worker import Worker
+from voicews.tools import Tool
 
 __all__ = ["VoiceClient"]
 
@@ -68,6 +69,7 @@ class VoiceClient:
             silence if the environment says ``VOICEWS_AUDIO=null``.
         speaker: an :class:`~voicews.audio.AudioSink`; None likewise.
         config: all other settings.
+        tools: functions that the server may call; see :meth:`tool`.
 
     Every fact can be had in three ways: ask for it (:attr:`state`, :meth:`stats`), wait for
     it (:meth:`wait_for`), or be told (:meth:`on`).  All methods may be called from any
@@ -84,6 +86,7 @@ class VoiceClient:
         microphone: AudioSource | None = None,
         speaker: AudioSink | None = None,
         config: ClientConfig | None = None,
+        tools: Sequence[Callable[..., Any] | Tool] = (),
     ) -> None:
         if not isinstance(server, str | Dialect):
             raise ConfigError(f"the server must be a URL or a Dialect, not {type(server).__name__}")
@@ -114,8 +117,11 @@ class VoiceClient:
         self._opening = threading.Lock()
         self._muted = threading.Event()
         self._supervisor: Supervisor | None = None
+        self._tools: dict[str, Tool] = {}
         if self._config.push_to_talk:
             self._muted.set()
+        for function in tools:
+            self._offer(function if isinstance(function, Tool) else Tool.of(function))
 
     def __repr__(self) -> str:
         return f"<VoiceClient {self._dialect!r} {self.state.name}>"
@@ -159,6 +165,45 @@ class VoiceClient:
     def off(self, kind: type[Event], callback: Callback | None = None) -> None:
         """Take back :meth:`on`: of one function, or of all for this class."""
         self._handlers.remove(kind, callback)
+
+    # -- be called --------------------------------------------------------------------------
+
+    @overload
+    def tool(self, function: F) -> F: ...
+    @overload
+    def tool(self, *, name: str | None = None, description: str | None = None) -> Callable[[F], F]: ...
+    def tool(
+        self, function: F | None = None, *, name: str | None = None, description: str | None = None
+    ) -> F | Callable[[F], F]:
+        """Let the server call a function; a decorator, with or without arguments.
+
+        ::
+
+            @voice.tool
+            def set_light(room: str, on: bool) -> str:
+                \"\"\"Switch a light on or off.\"\"\"
+
+        Its arguments are described by the type hints, its purpose by the docstring (see
+        :meth:`voicews.Tool.of`).  It is called on a thread of its own, ``voicews-tool-NAME``; what it
+        returns (JSON) or raises is told to the server, as is a result that takes longer than
+        ``ClientConfig.tool_timeout``.  Functions added while the client is open are offered from the
+        next session on.
+
+        Raises:
+            ConfigError: the function cannot be described; the message says why.
+            Unsupported: the dialect has no tools.
+        """
+
+        def register(function: F) -> F:
+            self._offer(Tool.of(function, name=name, description=description))
+            return function
+
+        return register if function is None else register(function)
+
+    def _offer(self, tool: Tool) -> None:
+        if ToolResult not in self._dialect.accepts:
+            raise Unsupported(f"{type(self._dialect).__name__} has no tools, so {tool.name} cannot be called")
+        self._tools[tool.name] = tool
 
     # -- wait -------------------------------------------------------------------------------
 
@@ -331,6 +376,7 @@ class VoiceClient:
                 lifecycle=self._lifecycle,
                 history=self._history,
                 handlers=self._handlers,
+                tools=self._tools,
                 is_muted=self._muted.is_set,
                 changed=self._changed,
                 ended=_running.discard,

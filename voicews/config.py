@@ -182,6 +182,8 @@ class ClientConfig:
     """True: a callback that raises ends the run."""
     slow_callback: float = 1.0
     """A callback slower than this is named in a warning."""
+    tool_timeout: float = 30.0
+    """Seconds after which the server is told that a tool takes too long."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     buffers: Buffers = field(default_factory=Buffers)
     limits: Limits = field(default_factory=Limits)
@@ -200,5 +202,6 @@ class ClientConfig:
             "frame",
             "from 0.005 to 0.2 seconds",
         )
+        _require(_is_positive(self.tool_timeout), self, "tool_timeout", "a positive number of seconds")
         _require(_is_positive(self.slow_callback), self, "slow_callback", "a positive number of seconds")
         _require(self.buffers.outbox >= self.frame, self, "frame", "no longer than Buffers.outbox")

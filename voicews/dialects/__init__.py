@@ -1,6 +1,9 @@
 """The languages of voice servers, and how to add one."""
 
 from voicews.dialects.base import Dialect, Request, Session
+from voicews.dialects.deepgram_listen import DeepgramListen
+from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
+from voicews.dialects.vosk import Vosk
 
-__all__ = ["Dialect", "Plain", "Request", "Session"]
+__all__ = ["DeepgramListen", "Dialect", "OpenAIRealtime", "Plain", "Request", "Session", "Vosk"]

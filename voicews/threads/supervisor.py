@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
-from voicews.commands import Command, InterruptResponse, SendAudio, SendText, TruncateResponse
+from voicews.commands import Command, InterruptResponse, SendAudio, SendText, ToolResult, TruncateResponse
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect, Session
@@ -26,6 +26,7 @@ from voicews.errors import (
     ConnectTimeout,
     DeviceLostError,
     KeepaliveTimeout,
+    SessionExpired,
     ShutdownTimeout,
 )
 from voicews.events import (
@@ -39,8 +40,11 @@ from voicews.events import (
     ReconnectFailed,
     Reconnecting,
     ResponseStarted,
+    SessionExpiring,
     SpeechStopped,
     StateChanged,
+    ToolCall,
+    ToolCallCancelled,
     Transcript,
     Undelivered,
 )
@@ -63,14 +67,18 @@ from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.capture import Capture
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
+from voicews.threads.floor import Floor
 from voicews.threads.player import Player
+from voicews.threads.toolbox import Toolbox
 from voicews.threads.worker import Worker
+from voicews.tools import Tool
 
 __all__ = ["Supervisor"]
 
 log = logging.getLogger(__name__)
 
 _MAILBOX = 256
+_TOOL = "tool "
 _HOUSEKEEPING = 1.0
 """Seconds between looks at what was dropped, and whether the devices move."""
 _HUNG = 2.0
@@ -78,6 +86,8 @@ _HUNG = 2.0
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
+_MOVING = 2.0
+"""Seconds before its announced end in which a session is left even in mid-sentence."""
 _CAPTURE = 1.0
 """Seconds that closing waits for the microphone before the last words are sent without it."""
 _PLAYING_OUT = 2.0
@@ -96,6 +106,19 @@ class _DeviceOpened:
 
 
 @dataclass(frozen=True)
+class _Expiring:
+    """The server has announced the end of this connection's session."""
+
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Quiet:
+    """Nobody speaks."""
+
+
+@dataclass(frozen=True)
 class _PlayedOut:
     """The player has ended."""
 
@@ -106,6 +129,7 @@ class Supervisor(Worker):
     Args:
         lifecycle: the client's state; moved by this thread only.
         history: what was said; added to by this run.
+        tools: the functions that the server may call, by name; may grow while this runs.
         changed: notified after each change of state, and when the devices are open.
         ended: called on this thread when all is over.
 
@@ -128,6 +152,7 @@ class Supervisor(Worker):
         lifecycle: Lifecycle,
         history: History,
         handlers: Handlers,
+        tools: dict[str, Tool],
         is_muted: Callable[[], bool],
         changed: threading.Condition,
         ended: Callable[[Supervisor], None],
@@ -151,6 +176,9 @@ class Supervisor(Worker):
             slow=config.slow_callback,
             callback_failed=self._callback_failed,
         )
+        self._handlers = handlers
+        self._tools = tools
+        self._toolbox = Toolbox(tools, self._answer)
         self._microphone = microphone
         self._speaker = speaker
         self._silence_for = silence_for
@@ -171,6 +199,8 @@ class Supervisor(Worker):
         self._alarms = Alarms()
         self._began = time.monotonic()
         self._took: float | None = None
+        self._floor = Floor()
+        self._moving_on = False
         self._told_drops: dict[tuple[str, str], int] = {}
         self._abandoned: list[Connection] = []
         self.play_out = False
@@ -237,7 +267,14 @@ class Supervisor(Worker):
                 self.outbox.put(TruncateResponse(heard_ms))
             except (ShutDown, queue.Full):
                 log.warning("the server could not be told that %d ms were heard", heard_ms)
-        self.callbacks.emit(Interrupted(heard_ms))
+        self._emit_and_follow(Interrupted(heard_ms))
+
+    def _emit_and_follow(self, event: Event) -> None:
+        """Tell the user, and notice when a wish to move on can be fulfilled; any thread."""
+        self._floor.follow(event)
+        self.callbacks.emit(event)
+        if self._moving_on and self._floor.quiet:
+            self.post(_Quiet())
 
     def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
@@ -268,8 +305,12 @@ class Supervisor(Worker):
             case SpeechStopped():
                 self._speech_stopped_at = time.monotonic()
             case Transcript(final=True):
-                self._history.add(event.role, event.text)
-        self.callbacks.emit(event)
+                self._history.add(event.role, event.text, instead_of=event.replaces)
+            case SessionExpiring():
+                self.post(_Expiring(generation, event.seconds))
+            case ToolCall() | ToolCallCancelled():
+                self.post(event)
+        self._emit_and_follow(event)
 
     # -- the supervisor thread ----------------------------------------------------------------
 
@@ -316,6 +357,15 @@ class Supervisor(Worker):
                 self._hear_news(mail)
             case _DeviceOpened(device, error):
                 self._device_opened(device, error)
+            case _Expiring(generation, seconds) if generation == self._generation:
+                self._move_on_soon(seconds)
+            case _Quiet() if self._moving_on:
+                self._move_on()
+            case ToolCall():
+                self._call_tool(mail)
+            case ToolCallCancelled(call_id):
+                self._toolbox.cancel(call_id)
+                self._alarms.clear(_TOOL + call_id)
 
     def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
@@ -362,6 +412,8 @@ class Supervisor(Worker):
                 self._abort(ConnectTimeout("the server did not accept the session in time"))
             case "grace":
                 self._abort(None)
+            case "expiry":
+                self._move_on()
             case "ping":
                 self._ping()
             case "pong":
@@ -370,6 +422,8 @@ class Supervisor(Worker):
                 self._tell_drops()
                 self._look_for_hung_devices()
                 self._alarms.set("housekeeping", _HOUSEKEEPING)
+            case _ if alarm.startswith(_TOOL):
+                self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
                 names = " and ".join(sorted(self._unopened))
                 seconds = self._config.timeouts.device
@@ -397,7 +451,7 @@ class Supervisor(Worker):
             self._speaker,
             format=self._dialect.output_format,
             seconds=self._config.buffers.playback,
-            emit=self.callbacks.emit,
+            emit=self._emit_and_follow,
             opened=lambda error: self.post(_DeviceOpened("speaker", error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
@@ -438,11 +492,12 @@ class Supervisor(Worker):
 
     def _dial(self) -> None:
         self._generation += 1
-        # They were about an answer that went with the last connection.
+        # They were about what went with the last connection.
         self.outbox.drop_if(
-            lambda command: isinstance(command, InterruptResponse | TruncateResponse), "superseded"
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult),
+            "superseded",
         )
-        session = self._dialect.begin(self._session, self._history)
+        session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
         self._session = session
         self._connection = Connection(
             self._generation,
@@ -495,7 +550,10 @@ class Supervisor(Worker):
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
-        self._alarms.clear("overdue", "session", "grace", "ping", "pong")
+        self._alarms.clear("overdue", "session", "grace", "ping", "pong", "expiry")
+        self._moving_on = False
+        self._floor.reset()
+        self._toolbox.cancel_all()
         if connection is not None:
             self.counters.add("bytes_sent", connection.bytes_sent)
             self.counters.add("bytes_received", connection.bytes_received)
@@ -515,6 +573,39 @@ class Supervisor(Worker):
     def _tell_undelivered(self, commands: Iterable[Command], *, sent: bool) -> None:
         for command in commands:
             self.callbacks.emit(Undelivered(command, sent))
+
+    # -- tools --------------------------------------------------------------------------------------
+
+    def _call_tool(self, call: ToolCall) -> None:
+        """Call the function; one that we do not know is left to whoever listens for such calls."""
+        if self._toolbox.knows(call.name):
+            self._alarms.set(_TOOL + call.call_id, self._config.tool_timeout)
+        elif self._handlers.wanted(call):
+            return
+        self._toolbox.call(call)
+
+    def _answer(self, result: ToolResult) -> None:
+        """Runs on the thread of the call, or on this one."""
+        try:
+            self.outbox.put(result)
+        except (ShutDown, queue.Full):
+            log.warning("the result of call %s could not be sent", result.call_id)
+
+    # -- moving to a new session ------------------------------------------------------------------
+
+    def _move_on_soon(self, seconds: float) -> None:
+        """At a quiet moment, or when there is only just time for it."""
+        self._moving_on = True
+        self._alarms.set("expiry", max(0.0, seconds - _MOVING))
+        if self._floor.quiet:
+            self._move_on()
+
+    def _move_on(self) -> None:
+        self._moving_on = False
+        self._alarms.clear("expiry")
+        if self._connection is not None:
+            self._connection.retire(SessionExpired("the server had announced the end of the session"))
+            self._alarms.set("grace", _GRACE)
 
     # -- keepalive ------------------------------------------------------------------------------
 
@@ -564,6 +655,7 @@ class Supervisor(Worker):
         self._capture.ended_within(deadline.remaining())
         self._tell_drops()
         threads: list[threading.Thread] = [self._capture, self.player]
+        threads.extend(self._toolbox.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread for thread in threads if thread.is_alive())
