@@ -24,7 +24,7 @@ LONGEST = 650
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline"),
     ("backoff", "config", "buffers", "stats"),
-    ("history", "lifecycle", "commands", "events"),
+    ("history", "lifecycle", "commands", "events", "tools"),
     ("wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),

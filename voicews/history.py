@@ -54,20 +54,19 @@ class History:
         """
         at = time.monotonic() if at is None else at
         with self._lock:
-            if instead_of is not None:
-                at = self._forget(Turn(role, instead_of), at)
-            if not text.strip():
-                return
             place = bisect.bisect(self._turns, at, key=lambda said: said[0])
-            self._turns.insert(place, (at, Turn(role, text)))
-            del self._turns[: max(0, len(self._turns) - self._limit)]
+            if instead_of is not None:
+                place, at = self._forget(Turn(role, instead_of), place, at)
+            if text.strip():
+                self._turns.insert(place, (at, Turn(role, text)))
+                del self._turns[: max(0, len(self._turns) - self._limit)]
 
-    def _forget(self, wrong: Turn, at: float) -> float:
-        """Take the newest such turn out; returns when it was said, or ``at`` if it was not."""
+    def _forget(self, wrong: Turn, place: int, at: float) -> tuple[int, float]:
+        """Take the newest such turn out; returns its place and time, or those given if there is none."""
         for index in range(len(self._turns) - 1, -1, -1):
             if self._turns[index][1] == wrong:
-                return self._turns.pop(index)[0]
-        return at
+                return index, self._turns.pop(index)[0]
+        return place, at
 
     @property
     def turns(self) -> tuple[Turn, ...]:
