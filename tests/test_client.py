@@ -867,6 +867,22 @@ def test_a_device_asked_for_by_name_is_never_replaced_by_silence(server: Peer, w
         voice.open()
 
 
+def test_an_interruption_hushes_even_if_the_server_cannot_be_told() -> None:
+    config = ClientConfig(buffers=Buffers(outbox=0.1), backoff=Backoff(initial=5.0, jitter=0.0))
+    with FaultServer() as server, quiet(server.url, config=config, speaker=EarSpeaker()) as voice:
+        diary = Diary(voice)
+        server.accepted().send(bytes(64000))
+        diary.wait_for(PlaybackStarted)
+        server.stop()
+        diary.wait_for(Reconnecting)
+        with pytest.raises(OutboxFull):
+            while True:
+                voice.send_text("and")
+        with pytest.raises(OutboxFull):
+            voice.interrupt()
+        diary.wait_for(Interrupted)
+
+
 # -- what became of what was said --------------------------------------------------------------------
 
 

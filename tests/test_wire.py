@@ -809,3 +809,27 @@ def test_300_aborts_under_load_put_no_plaintext_on_the_line(authority: Authority
     assert sum(23 in list(tls_records(bytes(stream))) for stream in relay.streams) > 200, "there was no load"
     for stream in relay.streams:
         assert not re.search(rb"plaintext!", stream)
+
+
+def test_a_stream_that_is_full_says_so_and_is_given_up_in_time() -> None:
+    read_on = threading.Event()
+
+    def script(line: Line) -> None:
+        read_on.wait(PATIENCE)
+        line.wait_for_end()
+
+    with listening(script) as listener:
+        wire = Wire("127.0.0.1", listener.port, tls=None, send_timeout=0.3)
+        assert wire.has_room  # as long as it is not open, sending says why not
+        wire.open(Deadline(PATIENCE))
+        assert wire.has_room
+        piece = bytes(2048)
+        with pytest.raises(ConnectionClosed, match=r"Timeouts\.send"):
+            while True:
+                if wire.has_room:
+                    assert wire.send(piece) == len(piece)
+                else:
+                    threading.Event().wait(0.01)
+        read_on.set()
+        wire.abort()
+        wire.close()

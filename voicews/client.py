@@ -541,9 +541,13 @@ class VoiceClient:
 
         Raises:
             InvalidState: the client is not open.
+            OutboxFull: the server could not be told; it is silent here all the same.
         """
-        self._say_if_accepted(InterruptResponse(), urgent=True)
-        self._running("interrupt()").player.flush()
+        player = self._running("interrupt()").player
+        try:
+            self._say_if_accepted(InterruptResponse(), urgent=True)
+        finally:
+            player.flush()
 
     def _say_if_accepted(self, command: Command, *, urgent: bool = False) -> None:
         self._running(type(command).__name__)

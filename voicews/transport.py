@@ -269,6 +269,15 @@ class Transport:
         else:
             raise LocalProtocolError(f"a message must be str or bytes, not {type(message).__name__}")
 
+    @property
+    def has_room(self) -> bool:
+        """False while more sound would only wait, and grow old, in the kernel.
+
+        Raises:
+            ConnectionClosed: that has been so for ``Timeouts.send``.
+        """
+        return self._wire.has_room
+
     def ping(self, payload: bytes) -> None:
         """Send a ping of at most 125 bytes; raises as :meth:`send`."""
         self._send_control(_PING, payload)

@@ -45,6 +45,9 @@ READ_AHEAD = 64 * 1024
 _SEND_BUFFER = 64 * 1024
 """Two seconds of 16 kHz speech; the kernel's default would hold more than a minute."""
 
+_UNSENT = 16 * 1024
+"""Half a second of 16 kHz speech: if more waits in the kernel, :attr:`Wire.has_room` says no."""
+
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 # What a load balancer says while its backend restarts is worth another attempt.
@@ -197,6 +200,7 @@ class Wire:
         self._writing = threading.Lock()
         self._backlog = b""
         self._torn = False
+        self._full_since: float | None = None
         self._ahead = b""
         self._position = 0
         self.last_received = 0.0
@@ -492,15 +496,29 @@ class Wire:
         except VoicewsError:
             raise
         except _Late as error:
-            raise ConnectionClosed(
-                1006,
-                by_peer=False,
-                message=f"{self._host}:{self._port} has not taken a message of {len(data)} bytes "
-                f"within Timeouts.send ({self._send_timeout:g} s)",
-            ) from error
+            raise self._stalled(f"a message of {len(data)} bytes") from error
         except OSError as error:
             raise self._lost(error) from error
         return len(data)
+
+    @property
+    def has_room(self) -> bool:
+        """False while more would only wait in the kernel, and grow old; True of a stream that has ended.
+
+        Raises:
+            ConnectionClosed: there has been none for ``send_timeout``.
+        """
+        if (sock := self._sock) is None or _is_ready(sock, select.POLLOUT, 0):
+            self._full_since = None
+            return True
+        self._full_since = self._full_since or time.monotonic()
+        if time.monotonic() - self._full_since > self._send_timeout:
+            raise self._stalled("anything")
+        return False
+
+    def _stalled(self, what: str) -> ConnectionClosed:
+        why = f"{self._host}:{self._port} has not taken {what} within Timeouts.send"
+        return ConnectionClosed(1006, by_peer=False, message=f"{why} ({self._send_timeout:g} s)")
 
     def _transmit(self, data: bytes, deadline: Deadline | None) -> None:
         """Give all of it to the kernel, by the deadline or else within ``send_timeout``."""
@@ -597,6 +615,7 @@ def _tune(sock: socket.socket) -> None:
         (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
         (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
         (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 10_000),
+        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", _UNSENT),
     ):
         option = getattr(socket, name, None)
         if option is not None:
@@ -613,10 +632,14 @@ def _send_some(sock: socket.socket, data: bytes | memoryview) -> int:
 
 def _wait(sock: socket.socket, event: int, deadline: Deadline) -> None:
     remaining = deadline.remaining()
+    if not _is_ready(sock, event, None if remaining is None else math.ceil(remaining * 1000)):
+        raise _Late
+
+
+def _is_ready(sock: socket.socket, event: int, milliseconds: int | None) -> bool:
     poll = select.poll()
     poll.register(sock, event)
-    if not poll.poll(None if remaining is None else math.ceil(remaining * 1000)):
-        raise _Late
+    return bool(poll.poll(milliseconds))
 
 
 def _explained(error: ssl.SSLError) -> str:

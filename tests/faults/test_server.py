@@ -40,9 +40,9 @@ def nothing(trial: Trial) -> None:
 
 
 def until_lost(trial: Trial) -> None:
-    """Until the client has noticed."""
+    """Until the client has noticed.  All is well again from the last sound that arrived."""
     trial.wait_for(Reconnecting)
-    trial.heal()
+    trial.heal(since=trial.ledger.frames[-1].arrived)
 
 
 def opening(trial: Trial) -> None:
@@ -63,6 +63,12 @@ def next_time(*scripts: Any) -> Scripts:
 def first(*bad: Any) -> Scripts:
     """Already the first connection is bad, and so are all that follow."""
     return lambda trial: [list(bad)]
+
+
+def dropped_200_times(trial: Trial) -> None:
+    """Not one of the connections lives long enough for a conversation."""
+    trial.open()
+    after(200, trial)
 
 
 def after(number: int, trial: Trial) -> None:
@@ -256,7 +262,7 @@ PHASES = [
     ),
     Fault(
         "200 drops in a row",
-        partial(after, 200),
+        dropped_200_times,
         scripts=lambda trial: [*[trial.serve_then(steps.cut(), count=3)] * 200, trial.serve],
         config={"backoff": Backoff(initial=0.0, max_attempts=None)},
         opens=False,
@@ -292,11 +298,17 @@ SILENCES = [
     Fault(
         "neither reads nor writes any more",
         until_lost,
-        Recovers(within=2.0),
+        Recovers(within=2.0 + NOTICED),
         then(steps.stall()),
         told=LOST,
     ),
-    Fault("reads, but never writes", until_lost, scripts=then(steps.stall_writing()), told=LOST),
+    Fault(
+        "reads, but never writes",
+        until_lost,
+        Recovers(within=2.0 + NOTICED),
+        then(steps.stall_writing()),
+        told=LOST,
+    ),
     Fault(
         "writes, but does not read for a second",
         partial(is_flooded, None),
@@ -319,7 +331,13 @@ SILENCES = [
         told=(Message,),
         transit=2.0,
     ),
-    Fault("idle, then silent", until_lost, Recovers(within=2.5), then(steps.stall(), count=10), every=0.5),
+    Fault(
+        "idle, then silent",
+        until_lost,
+        Recovers(within=2.5 + NOTICED),
+        then(steps.stall(), count=10),
+        every=0.5,
+    ),
 ]
 
 NONSENSE = [
@@ -402,7 +420,7 @@ CERTIFICATES += [
     ),
     Fault("TLS cut", until_lost, scripts=then(steps.cut()), tls="good", told=LOST),
     Fault("TLS reset", until_lost, scripts=then(steps.reset()), tls="good", told=LOST),
-    Fault("TLS, silent", until_lost, scripts=then(steps.stall()), tls="good", told=LOST),
+    Fault("TLS, silent", until_lost, Recovers(2.0 + NOTICED), then(steps.stall()), tls="good", told=LOST),
 ]
 
 

@@ -94,6 +94,7 @@ class Trial:
             tls = TlsSettings(ca_file=self.server.ca_file)
             self.config = dataclasses.replace(self.config, tls=tls)
         self._voice: VoiceClient | None = None
+        self._finished = False
 
     # -- the server's side ----------------------------------------------------------------------
 
@@ -165,9 +166,9 @@ class Trial:
             "the conversation",
         )
 
-    def heal(self) -> None:
-        """The fault is over now."""
-        self.healed = time.monotonic()
+    def heal(self, since: float | None = None) -> None:
+        """The fault is over, now or ``since`` then."""
+        self.healed = time.monotonic() if since is None else since
 
     def _start(self, name: str, job: Callable[[], None]) -> None:
         thread = threading.Thread(target=job, name=name, daemon=True)
@@ -214,9 +215,18 @@ class Trial:
             self.open()
             if self.error is None:
                 self.settle()
-        began = time.monotonic()
         self.fault.provoke(self)
-        self.healed = max(self.healed, began)
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait for what has to become of it, and close.
+
+        A fault whose surroundings end with it calls this itself.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        self.healed = self.healed or time.monotonic()
         match self.fault.outcome:
             case Recovers():
                 self._await_recovery()
@@ -237,7 +247,9 @@ class Trial:
         assert self.ledger.wait_for(lambda: self.ledger.arrivals(name) > 0, PATIENCE), "the last word is lost"
 
     def close(self) -> None:
-        """Close the client, and see how long it takes and what it leaves."""
+        """Close the client, and see how long it takes and what it leaves; the first time counts."""
+        if self.closing:
+            return
         began = time.monotonic()
         try:
             self.voice.close()

@@ -24,7 +24,7 @@ Direction = Literal["up", "down", "both"]
 PATIENCE = 20.0
 """Seconds after which a fact that should have come is held to be missing."""
 _PIECE = 16384
-_HELD = 256 * 1024
+_HELD = 32 * 1024
 """Bytes that wait for their time in one direction; beyond it no more is read, as in a full router."""
 _POLL = 20
 """Milliseconds of one wait, after which it is looked whether anything was asked for."""
@@ -142,6 +142,8 @@ class FaultProxy:
         self._dropping = False
         if self._listener is None:
             self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+            # What the kernel held beyond that would hide the fault from the client.
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _HELD)
             self.port = self._listener.getsockname()[1]
             self._acceptor = threading.Thread(
                 target=self._accept_all, args=(self._listener,), name="voicews-fault-proxy", daemon=True

@@ -25,6 +25,8 @@ _UNCONFIRMED = 1000
 """Commands that may wait for the server's confirmation; of more, the oldest are taken as delivered."""
 _MARKS = 16
 """Pings whose pongs are awaited."""
+_CONGESTED = 0.005
+"""Seconds between looks whether a full kernel has room again."""
 _STAMP = struct.Struct("!d")
 
 
@@ -166,6 +168,10 @@ class Sender(Worker):
                 return
             if not self._session.ready:
                 self._poked.wait(self._until_tick())
+                continue
+            if not self._transport.has_room:
+                # Here the newest can still push out the oldest; in the kernel it could not.
+                self._poked.wait(_CONGESTED)
                 continue
             try:
                 command = self._outbox.get(timeout=self._until_tick())
