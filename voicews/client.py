@@ -318,7 +318,7 @@ class VoiceClient:
             raise InvalidState("there are no figures before open()")
         counters = supervisor.counters
         sent, received = supervisor.traffic()
-        drops = supervisor.drops()
+        drops = supervisor.drops.counts()
         return Stats(
             seconds=supervisor.seconds,
             frames_captured=counters.count("frames_captured"),

@@ -17,9 +17,7 @@ from voicews import (
     ClientConfig,
     ConnectFailed,
     ConnectTimeout,
-    DeviceLost,
     DeviceLostError,
-    DeviceRestored,
     Event,
     FramesDropped,
     Interrupted,
@@ -372,55 +370,3 @@ def test_an_opening_that_takes_too_long_says_what_was_in_the_way() -> None:
     with pytest.raises(TimeoutError) as caught:
         voice.open(timeout=1.0)
     assert isinstance(caught.value.__cause__, ConnectFailed)
-
-
-def test_a_microphone_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicews.threads.supervisor._HUNG", 0.2)
-    go_on = threading.Event()
-    mark = b"\x07\x07" * 320
-
-    class Hanging(HandMicrophone):
-        """Hangs in its third frame, and works again once another thread has opened it."""
-
-        def read(self) -> bytes | None:
-            if len(self.opened) == 1 and not self.frames:
-                go_on.wait(PATIENCE)
-                raise DeviceLostError("replaced")
-            return super().read()
-
-    microphone = Hanging([bytes(640)] * 3)
-    with peer() as server, client(server.url, microphone=microphone) as voice:
-        told = voice.events(DeviceLost), voice.events(DeviceRestored)
-        assert told[0].get(PATIENCE).device == "microphone"
-        assert told[1].get(PATIENCE).device == "microphone"
-        microphone.frames.append(mark)
-        call = server.call()
-        call.wait(lambda: mark in call.audio)
-        go_on.set()
-        call.wait_for_audio(len(call.audio) + 6400)
-        assert voice.state is State.CONNECTED
-    assert microphone.closed == 1
-
-
-def test_a_speaker_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicews.threads.supervisor._HUNG", 0.2)
-    go_on = threading.Event()
-
-    class Hanging(EarSpeaker):
-        def write(self, pcm: bytes) -> None:
-            if len(self.opened) == 1:
-                go_on.wait(PATIENCE)
-                raise DeviceLostError("replaced")
-            super().write(pcm)
-
-    speaker = Hanging(speed=50)
-    mark = b"\x07\x07" * 320
-    with peer() as server, client(server.url, speaker=speaker) as voice:
-        told = voice.events(DeviceLost), voice.events(DeviceRestored)
-        server.call().send(bytes(640))
-        assert told[0].get(PATIENCE).device == "speaker"
-        assert told[1].get(PATIENCE).device == "speaker"
-        server.call().send(mark)
-        assert speaker.wait_for(640)[-640:] == mark
-        go_on.set()
-    assert speaker.closed == 1

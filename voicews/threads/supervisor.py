@@ -10,11 +10,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from voicews.audio.base import AudioSink, AudioSource
-from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, InterruptResponse, SendAudio, SendText, ToolResult, TruncateResponse
 from voicews.config import ClientConfig
@@ -32,10 +31,8 @@ from voicews.errors import (
 from voicews.events import (
     AudioReceived,
     Connected,
-    DeviceLost,
     Disconnected,
     Event,
-    FramesDropped,
     Interrupted,
     ReconnectFailed,
     Reconnecting,
@@ -65,8 +62,9 @@ from voicews.lifecycle import Connected as SessionAccepted
 from voicews.stats import Counters
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
-from voicews.threads.capture import Capture
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
+from voicews.threads.devices import DeviceOpened, Devices, PlayedOut
+from voicews.threads.drops import Drops
 from voicews.threads.floor import Floor
 from voicews.threads.player import Player
 from voicews.threads.toolbox import Toolbox
@@ -81,8 +79,6 @@ _MAILBOX = 256
 _TOOL = "tool "
 _HOUSEKEEPING = 1.0
 """Seconds between looks at what was dropped, and whether the devices move."""
-_HUNG = 2.0
-"""Seconds in one call of a sound device after which its driver is held to hang."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -98,14 +94,6 @@ _OVERDUE = 2.0
 
 
 @dataclass(frozen=True)
-class _DeviceOpened:
-    """A sound device works; with an error, silence took its place."""
-
-    device: str
-    error: AudioError | None
-
-
-@dataclass(frozen=True)
 class _Expiring:
     """The server has announced the end of this connection's session."""
 
@@ -116,11 +104,6 @@ class _Expiring:
 @dataclass(frozen=True)
 class _Quiet:
     """Nobody speaks."""
-
-
-@dataclass(frozen=True)
-class _PlayedOut:
-    """The player has ended."""
 
 
 class Supervisor(Worker):
@@ -134,7 +117,7 @@ class Supervisor(Worker):
         ended: called on this thread when all is over.
 
     Attributes:
-        fallbacks: why silence took a device's place.
+        drops: what the buffers threw away.
         play_out: whether closing plays what has been received.
         last_drop: the last error that was worth another attempt.
         survivors: threads that closing could not end.
@@ -179,16 +162,21 @@ class Supervisor(Worker):
         self._handlers = handlers
         self._tools = tools
         self._toolbox = Toolbox(tools, self._answer)
-        self._microphone = microphone
-        self._speaker = speaker
-        self._silence_for = silence_for
-        self._is_muted = is_muted
-        self._capture = self._make_capture()
-        self.player = self._make_player()
-        for worker in (self, self.callbacks, self._capture, self.player):
+        self._devices = Devices(
+            microphone,
+            speaker,
+            dialect,
+            config,
+            silence_for=silence_for,
+            outbox=self.outbox,
+            counters=self.counters,
+            is_muted=is_muted,
+            emit=self._emit_and_follow,
+            interrupted=self._interrupted,
+            post=self.post,
+        )
+        for worker in (self, self.callbacks, self._devices.capture, self.player):
             worker.home = self
-        self._unopened = {"microphone", "speaker"}
-        self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
         self._session: Session | None = None
         self._generation = 0
@@ -201,7 +189,14 @@ class Supervisor(Worker):
         self._took: float | None = None
         self._floor = Floor()
         self._moving_on = False
-        self._told_drops: dict[tuple[str, str], int] = {}
+        self.drops = Drops(
+            {
+                "outbox": lambda: self.outbox.dropped,
+                "playback": lambda: self.player.dropped,
+                "events": lambda: self.callbacks.dropped,
+            },
+            self.callbacks.emit,
+        )
         self._abandoned: list[Connection] = []
         self.play_out = False
         self.last_drop: BaseException | None = None
@@ -222,7 +217,17 @@ class Supervisor(Worker):
     @property
     def devices_open(self) -> bool:
         """True once microphone and loudspeaker (or their fallbacks) are open."""
-        return not self._unopened
+        return not self._devices.unopened
+
+    @property
+    def fallbacks(self) -> list[AudioError]:
+        """Why silence took a device's place."""
+        return self._devices.fallbacks
+
+    @property
+    def player(self) -> Player:
+        """The present player; another takes its place if it hangs."""
+        return self._devices.player
 
     @property
     def closing_time(self) -> float:
@@ -243,7 +248,7 @@ class Supervisor(Worker):
     @property
     def overflows(self) -> int:
         """Times that the microphone lost sound."""
-        return self._capture.overflows
+        return self._devices.capture.overflows
 
     def traffic(self) -> tuple[int, int]:
         """Bytes sent and received, on all connections."""
@@ -355,8 +360,8 @@ class Supervisor(Worker):
                 self._act_on(mail)
             case News():
                 self._hear_news(mail)
-            case _DeviceOpened(device, error):
-                self._device_opened(device, error)
+            case DeviceOpened():
+                self._device_opened(mail)
             case _Expiring(generation, seconds) if generation == self._generation:
                 self._move_on_soon(seconds)
             case _Quiet() if self._moving_on:
@@ -373,8 +378,7 @@ class Supervisor(Worker):
             case Connect(delay=delay):
                 if isinstance(fact, Open):
                     self._alarms.set("devices", self._config.timeouts.device)
-                    self._capture.start()
-                    self.player.start()
+                    self._devices.start()
                 self._alarms.set("dial", delay)
             case TearDown(graceful=graceful):
                 ended_well = isinstance(fact, Dropped) and self._lifecycle.error is None
@@ -419,73 +423,21 @@ class Supervisor(Worker):
             case "pong":
                 self._check_life()
             case "housekeeping":
-                self._tell_drops()
-                self._look_for_hung_devices()
+                self.drops.tell()
+                self._devices.look_for_hung()
                 self._alarms.set("housekeeping", _HOUSEKEEPING)
             case _ if alarm.startswith(_TOOL):
                 self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
-                names = " and ".join(sorted(self._unopened))
+                names = " and ".join(self._devices.unopened)
                 seconds = self._config.timeouts.device
                 self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
 
-    # -- devices --------------------------------------------------------------------------------
-
-    def _make_capture(self, *, lost: bool = False) -> Capture:
-        return Capture(
-            self._microphone,
-            format=self._dialect.input_format,
-            frame=self._config.frame,
-            outbox=self.outbox,
-            counters=self.counters,
-            is_muted=self._is_muted,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
-            fault=lambda error: self.post(Fault(error)),
-            fallback=SilenceSource() if "microphone" in self._silence_for else None,
-            lost=lost,
-        )
-
-    def _make_player(self, *, abandoned: Player | None = None) -> Player:
-        return Player(
-            self._speaker,
-            format=self._dialect.output_format,
-            seconds=self._config.buffers.playback,
-            emit=self._emit_and_follow,
-            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
-            fault=lambda error: self.post(Fault(error)),
-            interrupted=self._interrupted,
-            ended=lambda: self.post(_PlayedOut()),
-            fallback=NullSink() if "speaker" in self._silence_for else None,
-            abandoned=abandoned,
-        )
-
-    def _look_for_hung_devices(self) -> None:
-        """A thread that hangs in a driver is left there by name, and another takes its place."""
-        if self._capture.hangs(_HUNG):
-            self._leave(self._capture, "microphone")
-            self._capture = self._make_capture(lost=True)
-            self._capture.start()
-        if self.player.hangs(_HUNG):
-            self._leave(self.player, "speaker")
-            self.player = self._make_player(abandoned=self.player)
-            self.player.start()
-
-    def _leave(self, worker: Capture | Player, device: str) -> None:
-        log.error("%s hangs in the %s's driver and is left there", worker.name, device)
-        worker.abandon()
-        error = DeviceLostError(f"the {device} has hung for {_HUNG:g} s, in its driver or sound server")
-        self.callbacks.emit(DeviceLost(device, error))
-
-    def _device_opened(self, device: str, error: AudioError | None) -> None:
-        if error is not None:
-            log.info("no %s, using silence: %s", device, error)
+    def _device_opened(self, news: DeviceOpened) -> None:
         with self._changed:
-            if error is not None:
-                self.fallbacks.append(error)
-            self._unopened.discard(device)
+            self._devices.opened(news)
             self._changed.notify_all()
-        if not self._unopened:
+        if not self._devices.unopened:
             self._alarms.clear("devices")
 
     # -- connections ----------------------------------------------------------------------------
@@ -623,38 +575,20 @@ class Supervisor(Worker):
             seconds = self._config.timeouts.pong
             self._abort(KeepaliveTimeout(f"the server has not sent a byte for {seconds} s after a ping"))
 
-    # -- what was dropped -------------------------------------------------------------------------
-
-    def drops(self) -> dict[str, Mapping[str, int]]:
-        """What was thrown away: by buffer, then by cause."""
-        return {
-            "outbox": self.outbox.dropped,
-            "playback": self.player.dropped,
-            "events": self.callbacks.dropped,
-        }
-
-    def _tell_drops(self) -> None:
-        for buffer, causes in self.drops().items():
-            for cause in ("overflow", "stale"):
-                total = causes.get(cause, 0)
-                new = total - self._told_drops.get((buffer, cause), 0)
-                if new:
-                    self._told_drops[buffer, cause] = total
-                    self.callbacks.emit(FramesDropped(buffer, cause, new))
-
     # -- closing ----------------------------------------------------------------------------------
 
     def _tear_down(self, graceful: bool, play_out: bool) -> None:
         """End everything in order, under one deadline; only playing out may take longer."""
         deadline = Deadline(self._config.timeouts.close)
         self._alarms.clear("dial", "devices", "ping", "pong", "session", "overdue")
-        self._capture.stop()
-        self._capture.ended_within(min(_CAPTURE, _most_of(deadline)))
+        capture = self._devices.capture
+        capture.stop()
+        capture.ended_within(min(_CAPTURE, _most_of(deadline)))
         self._end_connection(deadline, graceful)
         self._end_player(deadline, play_out)
-        self._capture.ended_within(deadline.remaining())
-        self._tell_drops()
-        threads: list[threading.Thread] = [self._capture, self.player]
+        capture.ended_within(deadline.remaining())
+        self.drops.tell()
+        threads: list[threading.Thread] = [capture, self.player]
         threads.extend(self._toolbox.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
@@ -700,7 +634,7 @@ class Supervisor(Worker):
                     mail = self._mailbox.get(timeout=patience.remaining())
                 except queue.Empty:
                     break
-                if isinstance(mail, _PlayedOut | Close):
+                if isinstance(mail, PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()
