@@ -150,7 +150,8 @@ __all__ = [
     "judge",
 ]
 
-_HOMES = ("errors", "backoff", "config", "stats", "history", "lifecycle", "events", "client")
+# The events before the lifecycle, whose facts have names of their own that are alike.
+_HOMES = ("errors", "backoff", "config", "stats", "history", "events", "lifecycle", "client")
 
 
 def __getattr__(name: str) -> object:
