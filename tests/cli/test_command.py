@@ -35,6 +35,9 @@ MOMENTS = (
     "voicews.assistant",
     "voicews.assistant.link",
     "websockets",
+    "numpy",
+    "ctranslate2",
+    "onnxruntime",
 )
 
 

@@ -14,7 +14,7 @@ from voicews.cli.conversation import Conversation
 from voicews.cli.failures import EXIT_CODES, FAILED, OK, USAGE
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
 from voicews.cli.recorded_speech import RecordedSpeech
-from voicews.cli.signals import Stopped
+from voicews.cli.signals import Stopped, held
 from voicews.cli.sound import loudspeaker, microphone, without_devices
 from voicews.config import AudioFormat, ClientConfig
 from voicews.dialects.plain import Plain
@@ -105,12 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return USAGE
-    from voicews.assistant import AssistantServer
+    with held():
+        from voicews.assistant import AssistantServer
 
     server = AssistantServer(ears=arguments.ears, voice=arguments.voice)
     try:
         print("starting a voice server on this computer…", file=sys.stderr, flush=True)
-        server.start()
+        with held():
+            server.start()
         return _talk(server, arguments)
     finally:
         server.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicews.cli.arguments import EARS, VOICES, HelpFormatter, add_verbosity, port
 from voicews.cli.failures import EXIT_CODES, OK
-from voicews.cli.signals import Stopped
+from voicews.cli.signals import Stopped, held
 
 __all__ = ["add_parser", "run"]
 
@@ -81,8 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         VoicewsError: it could not be started, or not be ended in time.
     """
-    from voicews.assistant import AssistantServer
-    from voicews.assistant.brain import load_brain
+    with held():
+        from voicews.assistant import AssistantServer
+        from voicews.assistant.brain import load_brain
 
     if arguments.brain:
         # As `python -m` does: the module is mostly in the folder where the command is given.
@@ -98,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     ready = False
     try:
         print("loading the models…", file=sys.stderr, flush=True)
-        server.start()
+        with held():
+            server.start()
         ready = True
         print(server.url, flush=True)
         assert server.ears is not None

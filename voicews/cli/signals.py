@@ -59,7 +59,8 @@ def stoppable() -> Iterator[None]:
 def held() -> Iterator[None]:
     """Within, SIGINT and SIGTERM wait; the first of them comes at the end.
 
-    For imports: Python runs code of its own there in which an exception is only printed.
+    For imports and the loading of models: there is code in which an exception is only printed,
+    and native code that makes a failure of its own out of it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
