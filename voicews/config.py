@@ -178,6 +178,10 @@ class ClientConfig:
     """True: the microphone is muted but between start_talking() and stop_talking()."""
     allow_silence: bool = False
     """True: where no sound device exists and none was named, silence takes its place (with a warning)."""
+    await_devices: bool = False
+    """True: a sound device that is not there yet counts as lost instead of ending the run: a ``DeviceLost``
+    event tells, silence takes its place, and it is opened as soon as it can be.  For unattended devices;
+    goes before ``allow_silence``."""
     fail_fast: bool = False
     """True: a callback that raises ends the run."""
     slow_callback: float = 1.0
@@ -190,7 +194,7 @@ class ClientConfig:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
-        for name in ("push_to_talk", "allow_silence", "fail_fast"):
+        for name in ("push_to_talk", "allow_silence", "await_devices", "fail_fast"):
             _require(isinstance(getattr(self, name), bool), self, name, "True or False")
         for name, kind in _PARTS.items():
             _require(isinstance(getattr(self, name), kind), self, name, f"of class {kind.__name__}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import queue
 import threading
 from typing import Any
 
@@ -318,7 +320,7 @@ def test_an_opening_that_takes_too_long_says_what_was_in_the_way() -> None:
 
 
 def test_a_microphone_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicews.threads.supervisor._HUNG", 0.2)
+    monkeypatch.setattr("voicews.threads.device_worker._HUNG", 0.2)
     go_on = threading.Event()
     mark = b"\x07\x07" * 320
 
@@ -342,11 +344,12 @@ def test_a_microphone_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.Mon
         go_on.set()
         call.wait_for_audio(len(call.audio) + 6400)
         assert voice.state is State.CONNECTED
-    assert microphone.closed == 1
+    # All but the one that hung.
+    assert microphone.closed == len(microphone.opened) - 1
 
 
 def test_a_speaker_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicews.threads.supervisor._HUNG", 0.2)
+    monkeypatch.setattr("voicews.threads.device_worker._HUNG", 0.2)
     go_on = threading.Event()
 
     class Hanging(EarSpeaker):
@@ -363,7 +366,44 @@ def test_a_speaker_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.Monkey
         server.call().send(bytes(640))
         assert told[0].get(PATIENCE).device == "speaker"
         assert told[1].get(PATIENCE).device == "speaker"
+        before = len(speaker.written)
         server.call().send(mark)
-        assert speaker.wait_for(640)[-640:] == mark
+        assert speaker.wait_for(before + 640)[-640:] == mark
         go_on.set()
-    assert speaker.closed == 1
+    assert speaker.closed == len(speaker.opened) - 1
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_devices_that_hang_in_their_first_opening(awaits: bool) -> None:
+    go_on = threading.Event()
+
+    class HangingMicrophone(HandMicrophone):
+        def open(self, format: AudioFormat, frame_samples: int) -> None:
+            go_on.wait(PATIENCE)
+            super().open(format, frame_samples)
+
+    class HangingSpeaker(EarSpeaker):
+        def open(self, format: AudioFormat) -> None:
+            go_on.wait(PATIENCE)
+            super().open(format)
+
+    config = ClientConfig(await_devices=awaits, timeouts=Timeouts(device=0.3, close=0.5))
+    with peer() as server:
+        voice = client(server.url, microphone=HangingMicrophone(), speaker=HangingSpeaker(), config=config)
+        lost: queue.Queue[DeviceLost] = queue.Queue()
+        voice.on(DeviceLost, lost.put)
+        try:
+            if awaits:
+                voice.open()
+                assert {lost.get(timeout=PATIENCE).device for _ in range(2)} == {"microphone", "speaker"}
+                server.call().wait_for_audio(6400)
+                restored = voice.events(DeviceRestored)
+                go_on.set()
+                assert {restored.get(PATIENCE).device for _ in range(2)} == {"microphone", "speaker"}
+            else:
+                with pytest.raises(DeviceLostError, match="microphone and speaker could not be opened"):
+                    voice.open()
+        finally:
+            go_on.set()
+            with contextlib.suppress(ShutdownTimeout):
+                voice.close()

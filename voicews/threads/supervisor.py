@@ -73,8 +73,6 @@ log = logging.getLogger(__name__)
 _MAILBOX = 256
 _HOUSEKEEPING = 1.0
 """Seconds between looks at what was dropped, and whether the devices move."""
-_HUNG = 2.0
-"""Seconds in one call of a sound device after which its driver is held to hang."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -169,6 +167,7 @@ class Supervisor(Worker):
         self._alarms = Alarms()
         self._told_drops: dict[tuple[str, str], int] = {}
         self._abandoned: list[Connection] = []
+        self._looked_at = time.monotonic()
         self.play_out = False
         self.last_drop: BaseException | None = None
         self.survivors: tuple[threading.Thread, ...] = ()
@@ -355,12 +354,10 @@ class Supervisor(Worker):
                 self._check_life()
             case "housekeeping":
                 self._tell_drops()
-                self._look_for_hung_devices()
+                self._look_after_devices()
                 self._alarms.set("housekeeping", _HOUSEKEEPING)
             case "devices":
-                names = " and ".join(sorted(self._unopened))
-                seconds = self._config.timeouts.device
-                self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
+                self._devices_overdue()
 
     # -- devices --------------------------------------------------------------------------------
 
@@ -369,6 +366,7 @@ class Supervisor(Worker):
             self._microphone,
             format=self._dialect.input_format,
             frame=self._config.frame,
+            patience=self._config.timeouts.device,
             outbox=self.outbox,
             counters=self.counters,
             is_muted=self._is_muted,
@@ -376,6 +374,7 @@ class Supervisor(Worker):
             opened=lambda error: self.post(_DeviceOpened("microphone", error)),
             fault=lambda error: self.post(Fault(error)),
             fallback=SilenceSource() if "microphone" in self._silence_for else None,
+            awaits=self._config.await_devices,
             lost=lost,
         )
 
@@ -384,31 +383,48 @@ class Supervisor(Worker):
             self._speaker,
             format=self._dialect.output_format,
             seconds=self._config.buffers.playback,
+            patience=self._config.timeouts.device,
             emit=self.callbacks.emit,
             opened=lambda error: self.post(_DeviceOpened("speaker", error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
             ended=lambda: self.post(_PlayedOut()),
             fallback=NullSink() if "speaker" in self._silence_for else None,
+            awaits=self._config.await_devices,
             abandoned=abandoned,
         )
 
-    def _look_for_hung_devices(self) -> None:
+    def _look_after_devices(self) -> None:
         """A thread that hangs in a driver is left there by name, and another takes its place."""
-        if self._capture.hangs(_HUNG):
-            self._leave(self._capture, "microphone")
+        late = time.monotonic() - self._looked_at > 2 * _HOUSEKEEPING
+        self._looked_at = time.monotonic()
+        if late:  # this process itself did not run, and neither did they
+            return
+        for worker in (self._capture, self.player):
+            if worker.hangs:
+                self._replace(worker, "it hangs in its driver or sound server")
+
+    def _devices_overdue(self) -> None:
+        seconds = self._config.timeouts.device
+        if not self._config.await_devices:
+            names = " and ".join(sorted(self._unopened))
+            self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
+            return
+        for worker in (self._capture, self.player):
+            if worker.device in self._unopened:
+                self._replace(worker, f"it could not be opened within {seconds} s")
+                self._device_opened(worker.device, None)
+
+    def _replace(self, worker: Capture | Player, why: str) -> None:
+        log.error("%s is left in the driver: the %s does not answer", worker.name, worker.device)
+        worker.abandon()
+        self.callbacks.emit(DeviceLost(worker.device, DeviceLostError(f"the {worker.device} is lost: {why}")))
+        if worker is self._capture:
             self._capture = self._make_capture(lost=True)
             self._capture.start()
-        if self.player.hangs(_HUNG):
-            self._leave(self.player, "speaker")
+        else:
             self.player = self._make_player(abandoned=self.player)
             self.player.start()
-
-    def _leave(self, worker: Capture | Player, device: str) -> None:
-        log.error("%s hangs in the %s's driver and is left there", worker.name, device)
-        worker.abandon()
-        error = DeviceLostError(f"the {device} has hung for {_HUNG:g} s, in its driver or sound server")
-        self.callbacks.emit(DeviceLost(device, error))
 
     def _device_opened(self, device: str, error: AudioError | None) -> None:
         if error is not None:
@@ -550,6 +566,8 @@ class Supervisor(Worker):
         self._end_player(deadline, play_out)
         self._capture.ended_within(deadline.remaining())
         self._tell_drops()
+        for trial in (*self._capture.trials, *self.player.trials):
+            log.warning("%s is left in the driver", trial.name)
         threads: list[threading.Thread] = [self._capture, self.player]
         for connection in self._abandoned:
             threads.extend(connection.alive())
