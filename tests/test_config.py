@@ -45,6 +45,10 @@ BAD: list[tuple[type, str, Any, str]] = [
         for value in (*NO_COUNT, 0)
     ),
     *((TlsSettings, "insecure", value, "True or False") for value in NO_FLAG),
+    *(
+        (ClientConfig, "watchdog", value, "longer than Timeouts.send, or None")
+        for value in (*NO_SECONDS, 10.0)
+    ),
     (TlsSettings, "context", "tls", "an ssl.SSLContext, or None"),
     *(
         (ClientConfig, name, value, "True or False")

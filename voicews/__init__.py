@@ -14,6 +14,7 @@ from voicews.client import VoiceClient
 from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, Timeouts, TlsSettings
 from voicews.errors import (
     AudioError,
+    AudioStalled,
     BackendFallback,
     BackendMissing,
     CallbackFailed,
@@ -77,6 +78,7 @@ __all__ = [
     "AudioError",
     "AudioFormat",
     "AudioReceived",
+    "AudioStalled",
     "BackendFallback",
     "BackendMissing",
     "Backoff",

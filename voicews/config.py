@@ -186,6 +186,10 @@ class ClientConfig:
     """True: a callback that raises ends the run."""
     slow_callback: float = 1.0
     """A callback slower than this is named in a warning."""
+    watchdog: float | None = None
+    """Seconds after which the run ends with ``AudioStalled`` if the session is open and yet no captured
+    sound is sent, or received sound is not played; for a service manager that starts the program again.
+    Longer than ``Timeouts.send``, which ends a link that takes nothing.  None does not watch."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     buffers: Buffers = field(default_factory=Buffers)
     limits: Limits = field(default_factory=Limits)
@@ -205,4 +209,7 @@ class ClientConfig:
             "from 0.005 to 0.2 seconds",
         )
         _require(_is_positive(self.slow_callback), self, "slow_callback", "a positive number of seconds")
+        if self.watchdog is not None:
+            enough = _is_positive(self.watchdog) and self.watchdog > self.timeouts.send
+            _require(enough, self, "watchdog", "longer than Timeouts.send, or None")
         _require(self.buffers.outbox >= self.frame, self, "frame", "no longer than Buffers.outbox")

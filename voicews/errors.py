@@ -23,6 +23,7 @@
       AudioError
         DeviceNotFound
         DeviceLostError
+        AudioStalled
         FormatUnsupported(ValueError)
         BackendMissing(ImportError)
       ShutdownTimeout(TimeoutError)
@@ -44,6 +45,7 @@ from typing import Any
 
 __all__ = [
     "AudioError",
+    "AudioStalled",
     "BackendFallback",
     "BackendMissing",
     "CallbackFailed",
@@ -228,6 +230,10 @@ class DeviceNotFound(AudioError):
 
 class DeviceLostError(AudioError):
     """A sound device that worked has stopped: unplugged, or its sound server died."""
+
+
+class AudioStalled(AudioError):
+    """The watchdog (``ClientConfig.watchdog``) saw no sound move for too long."""
 
 
 class FormatUnsupported(AudioError, ValueError):

@@ -308,3 +308,18 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     sink.close()
     assert sink.flush() == 0
     assert read(tmp_path / "b.wav") == (MONO, b"")
+
+
+def test_half_a_sample_that_a_full_disk_took_is_cut_off(tmp_path: Path) -> None:
+    """Else all that follows would be noise."""
+    path = tmp_path / "out.wav"
+    sink = WavSink(path, realtime=False)
+    sink.open(MONO)
+    sink.write(counting(1000))
+    sink.close()
+    with path.open("ab") as file:
+        file.write(b"\x01")
+    sink.open(MONO)
+    sink.write(counting(1000))
+    sink.close()
+    assert read(path) == (MONO, counting(1000) * 2)

@@ -13,6 +13,7 @@ import pytest
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.peer import PATIENCE, peer, unused_port
 from voicews import (
+    AudioStalled,
     Backoff,
     Buffers,
     ClientConfig,
@@ -29,6 +30,7 @@ from voicews import (
     Reconnecting,
     ShutdownTimeout,
     State,
+    StateChanged,
     Timeouts,
     Transcript,
     VoiceClient,
@@ -407,3 +409,24 @@ def test_devices_that_hang_in_their_first_opening(awaits: bool) -> None:
             go_on.set()
             with contextlib.suppress(ShutdownTimeout):
                 voice.close()
+
+
+def test_a_watchdog_ends_a_deaf_run_with_an_error() -> None:
+    go_on = threading.Event()
+
+    class Hanging(HandMicrophone):
+        def read(self) -> bytes | None:
+            if self.frames:
+                return super().read()
+            go_on.wait(PATIENCE)
+            return super().read()
+
+    config = ClientConfig(watchdog=0.5, timeouts=Timeouts(send=0.4, close=2.0))
+    with peer() as server:
+        voice = client(server.url, microphone=Hanging([bytes(640)] * 3), config=config)
+        voice.on(StateChanged, lambda change: go_on.set() if change.new is State.CLOSING else None)
+        with pytest.raises(AudioStalled, match=r"no captured sound has been sent for 0\.5 s"):
+            voice.run()
+        assert voice.state is State.FAILED
+        server.call().wait_until_over()
+        assert server.call().close_code == 1000

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from voicews.audio.base import AudioSink, AudioSource
-from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, InterruptResponse, SendAudio, SendText, TruncateResponse
 from voicews.config import ClientConfig
@@ -24,14 +23,12 @@ from voicews.errors import (
     AudioError,
     CallbackFailed,
     ConnectTimeout,
-    DeviceLostError,
     KeepaliveTimeout,
     ShutdownTimeout,
 )
 from voicews.events import (
     AudioReceived,
     Connected,
-    DeviceLost,
     Disconnected,
     Event,
     FramesDropped,
@@ -59,10 +56,11 @@ from voicews.lifecycle import (
 )
 from voicews.lifecycle import Connected as SessionAccepted
 from voicews.stats import Counters
+from voicews.systemd import notify
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
-from voicews.threads.capture import Capture
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
+from voicews.threads.devices import LOOK, Devices
 from voicews.threads.player import Player
 from voicews.threads.worker import Worker
 
@@ -71,8 +69,6 @@ __all__ = ["Supervisor"]
 log = logging.getLogger(__name__)
 
 _MAILBOX = 256
-_HOUSEKEEPING = 1.0
-"""Seconds between looks at what was dropped, and whether the devices move."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -149,13 +145,21 @@ class Supervisor(Worker):
             slow=config.slow_callback,
             callback_failed=self._callback_failed,
         )
-        self._microphone = microphone
-        self._speaker = speaker
-        self._silence_for = silence_for
-        self._is_muted = is_muted
-        self._capture = self._make_capture()
-        self.player = self._make_player()
-        self._unopened = {"microphone", "speaker"}
+        self._devices = Devices(
+            dialect,
+            microphone,
+            speaker,
+            config,
+            silence_for=silence_for,
+            outbox=self.outbox,
+            counters=self.counters,
+            is_muted=is_muted,
+            emit=self.callbacks.emit,
+            opened=lambda device, error: self.post(_DeviceOpened(device, error)),
+            fault=lambda error: self.post(Fault(error)),
+            interrupted=self._interrupted,
+            played_out=lambda: self.post(_PlayedOut()),
+        )
         self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
         self._session: Session | None = None
@@ -167,7 +171,6 @@ class Supervisor(Worker):
         self._alarms = Alarms()
         self._told_drops: dict[tuple[str, str], int] = {}
         self._abandoned: list[Connection] = []
-        self._looked_at = time.monotonic()
         self.play_out = False
         self.last_drop: BaseException | None = None
         self.survivors: tuple[threading.Thread, ...] = ()
@@ -187,7 +190,12 @@ class Supervisor(Worker):
     @property
     def devices_open(self) -> bool:
         """True once microphone and loudspeaker (or their fallbacks) are open."""
-        return not self._unopened
+        return not self._devices.unopened
+
+    @property
+    def player(self) -> Player:
+        """The thread that plays; another one after it hung."""
+        return self._devices.player
 
     @property
     def closing_time(self) -> float:
@@ -203,7 +211,7 @@ class Supervisor(Worker):
     @property
     def overflows(self) -> int:
         """Times that the microphone lost sound."""
-        return self._capture.overflows
+        return self._devices.capture.overflows
 
     def traffic(self) -> tuple[int, int]:
         """Bytes sent and received, on all connections."""
@@ -266,7 +274,7 @@ class Supervisor(Worker):
     def work(self) -> None:
         """Run until CLOSED or FAILED."""
         self.callbacks.start()
-        self._alarms.set("housekeeping", _HOUSEKEEPING)
+        self._alarms.set("housekeeping", LOOK)
         try:
             self._act_on(Open())
             while not self._lifecycle.state.ended:
@@ -312,8 +320,7 @@ class Supervisor(Worker):
             case Connect(delay=delay):
                 if isinstance(fact, Open):
                     self._alarms.set("devices", self._config.timeouts.device)
-                    self._capture.start()
-                    self.player.start()
+                    self._devices.start()
                 self._alarms.set("dial", delay)
             case TearDown(graceful=graceful):
                 ended_well = isinstance(fact, Dropped) and self._lifecycle.error is None
@@ -333,6 +340,7 @@ class Supervisor(Worker):
             self.callbacks.emit(ReconnectFailed(lifecycle.attempt, lifecycle.error))
         if new is not old:
             log.info("%s -> %s", old.name, new.name)
+            notify(f"STATUS={new.name}")
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
             self.callbacks.emit(Reconnecting(order.attempt, order.delay, fact.error))
@@ -354,77 +362,16 @@ class Supervisor(Worker):
                 self._check_life()
             case "housekeeping":
                 self._tell_drops()
-                self._look_after_devices()
-                self._alarms.set("housekeeping", _HOUSEKEEPING)
+                connected = self._lifecycle.state is State.CONNECTED
+                self._fail_with(self._devices.look(connected=connected))
+                notify("WATCHDOG=1")
+                self._alarms.set("housekeeping", LOOK)
             case "devices":
-                self._devices_overdue()
+                self._fail_with(self._devices.overdue())
 
-    # -- devices --------------------------------------------------------------------------------
-
-    def _make_capture(self, *, lost: bool = False) -> Capture:
-        return Capture(
-            self._microphone,
-            format=self._dialect.input_format,
-            frame=self._config.frame,
-            patience=self._config.timeouts.device,
-            outbox=self.outbox,
-            counters=self.counters,
-            is_muted=self._is_muted,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
-            fault=lambda error: self.post(Fault(error)),
-            fallback=SilenceSource() if "microphone" in self._silence_for else None,
-            awaits=self._config.await_devices,
-            lost=lost,
-        )
-
-    def _make_player(self, *, abandoned: Player | None = None) -> Player:
-        return Player(
-            self._speaker,
-            format=self._dialect.output_format,
-            seconds=self._config.buffers.playback,
-            patience=self._config.timeouts.device,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
-            fault=lambda error: self.post(Fault(error)),
-            interrupted=self._interrupted,
-            ended=lambda: self.post(_PlayedOut()),
-            fallback=NullSink() if "speaker" in self._silence_for else None,
-            awaits=self._config.await_devices,
-            abandoned=abandoned,
-        )
-
-    def _look_after_devices(self) -> None:
-        """A thread that hangs in a driver is left there by name, and another takes its place."""
-        late = time.monotonic() - self._looked_at > 2 * _HOUSEKEEPING
-        self._looked_at = time.monotonic()
-        if late:  # this process itself did not run, and neither did they
-            return
-        for worker in (self._capture, self.player):
-            if worker.hangs:
-                self._replace(worker, "it hangs in its driver or sound server")
-
-    def _devices_overdue(self) -> None:
-        seconds = self._config.timeouts.device
-        if not self._config.await_devices:
-            names = " and ".join(sorted(self._unopened))
-            self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
-            return
-        for worker in (self._capture, self.player):
-            if worker.device in self._unopened:
-                self._replace(worker, f"it could not be opened within {seconds} s")
-                self._device_opened(worker.device, None)
-
-    def _replace(self, worker: Capture | Player, why: str) -> None:
-        log.error("%s is left in the driver: the %s does not answer", worker.name, worker.device)
-        worker.abandon()
-        self.callbacks.emit(DeviceLost(worker.device, DeviceLostError(f"the {worker.device} is lost: {why}")))
-        if worker is self._capture:
-            self._capture = self._make_capture(lost=True)
-            self._capture.start()
-        else:
-            self.player = self._make_player(abandoned=self.player)
-            self.player.start()
+    def _fail_with(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._act_on(Fault(error))
 
     def _device_opened(self, device: str, error: AudioError | None) -> None:
         if error is not None:
@@ -432,10 +379,11 @@ class Supervisor(Worker):
         with self._changed:
             if error is not None:
                 self.fallbacks.append(error)
-            self._unopened.discard(device)
+            self._devices.unopened.discard(device)
             self._changed.notify_all()
-        if not self._unopened:
+        if not self._devices.unopened:
             self._alarms.clear("devices")
+            notify("READY=1")
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -560,15 +508,14 @@ class Supervisor(Worker):
         """End everything in order, under one deadline; only playing out may take longer."""
         deadline = Deadline(self._config.timeouts.close)
         self._alarms.clear("dial", "devices", "ping", "pong", "session", "overdue")
-        self._capture.stop()
-        self._capture.ended_within(min(_CAPTURE, _most_of(deadline)))
+        capture = self._devices.capture
+        capture.stop()
+        capture.ended_within(min(_CAPTURE, _most_of(deadline)))
         self._end_connection(deadline, graceful)
         self._end_player(deadline, play_out)
-        self._capture.ended_within(deadline.remaining())
+        capture.ended_within(deadline.remaining())
         self._tell_drops()
-        for trial in (*self._capture.trials, *self.player.trials):
-            log.warning("%s is left in the driver", trial.name)
-        threads: list[threading.Thread] = [self._capture, self.player]
+        threads = self._devices.alive()
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread for thread in threads if thread.is_alive())
@@ -609,10 +556,11 @@ class Supervisor(Worker):
             self.player.finish(play_out=True)
             patience = Deadline(self.player.waiting + _PLAYING_OUT)
             while self.player.is_alive() and not patience.passed:
+                notify("WATCHDOG=1")
                 try:
-                    mail = self._mailbox.get(timeout=patience.remaining())
+                    mail = self._mailbox.get(timeout=min(LOOK, patience.remaining() or 0.0))
                 except queue.Empty:
-                    break
+                    continue
                 if isinstance(mail, _PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
