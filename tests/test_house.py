@@ -22,7 +22,7 @@ LONGEST = 650
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "deadline"),
+    ("errors", "deadline", "systemd"),
     ("backoff", "config", "buffers", "stats"),
     ("history", "lifecycle", "commands", "events", "tools"),
     ("wire", "dialects", "audio"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, Timeouts, TlsSettings
     from voicews.errors import (
         AudioError,
+        AudioStalled,
         BackendFallback,
         BackendMissing,
         CallbackFailed,
@@ -90,6 +91,7 @@ __all__ = [
     "AudioError",
     "AudioFormat",
     "AudioReceived",
+    "AudioStalled",
     "BackendFallback",
     "BackendMissing",
     "Backoff",

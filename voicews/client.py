@@ -34,6 +34,7 @@ from voicews.events import Event, StateChanged
 from voicews.history import History
 from voicews.lifecycle import Close, Lifecycle, State
 from voicews.stats import Stats
+from voicews.systemd import notify
 from voicews.threads.callbacks import Callback, EventStream, Handlers, require_event_class
 from voicews.threads.supervisor import Supervisor
 from voicews.threads.worker import Worker
@@ -619,6 +620,7 @@ _running: set[Supervisor] = set()
 @atexit.register
 def _close_forgotten() -> None:
     """Give devices and sockets back at the interpreter's end."""
+    notify("STOPPING=1")
     running = list(_running)
     for supervisor in running:
         supervisor.post(Close())

@@ -293,7 +293,7 @@ class FramesDropped(Event):
 
 @dataclass(frozen=True)
 class DeviceLost(Event):
-    """A sound device stopped working."""
+    """A sound device stopped working, or is not there yet (``ClientConfig.await_devices``)."""
 
     device: str
     """"microphone" or "speaker"."""

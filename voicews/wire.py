@@ -17,6 +17,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 import warnings
@@ -44,10 +45,10 @@ READ_AHEAD = 64 * 1024
 
 _SEND_BUFFER = 64 * 1024
 """Two seconds of 16 kHz speech; the kernel's default would hold more than a minute."""
-
 _UNSENT = 16 * 1024
 """Half a second of 16 kHz speech: if more waits in the kernel, :attr:`Wire.has_room` says no."""
 
+_AT_ONCE = struct.pack("ii", 1, 0)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 # What a load balancer says while its backend restarts is worth another attempt.
@@ -299,10 +300,12 @@ class Wire:
         sock.close()
         raise self._lost(None)
 
-    def _discard(self) -> None:
+    def _discard(self, *, forget: bool = False) -> None:
         with self._lock:
             sock, self._sock = self._sock, None
         if sock is not None:
+            if forget:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             sock.close()
 
     def require_not_aborted(self) -> None:
@@ -476,8 +479,7 @@ class Wire:
         """Send all of it; returns its length.  After an error nothing can be sent any more.
 
         Raises:
-            ConnectionClosed: the stream ended, was aborted, or the kernel has not taken
-                everything within ``send_timeout`` because the peer reads too slowly.
+            ConnectionClosed: the stream ended, was aborted, or stalls for ``send_timeout``.
         """
         try:
             with self._writing:
@@ -503,11 +505,7 @@ class Wire:
 
     @property
     def has_room(self) -> bool:
-        """False while more would only wait in the kernel, and grow old; True of a stream that has ended.
-
-        Raises:
-            ConnectionClosed: there has been none for ``send_timeout``.
-        """
+        """False while more would only grow old in the kernel; as :meth:`send` if that lasts too long."""
         if (sock := self._sock) is None or _is_ready(sock, select.POLLOUT, 0):
             self._full_since = None
             return True
@@ -553,9 +551,12 @@ class Wire:
                 with contextlib.suppress(OSError):  # it has ended by itself
                     self._sock.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        """Give the descriptor back.  Only once no other thread is in here; never fails."""
-        self._discard()
+    def close(self, *, forget: bool = False) -> None:
+        """Give the descriptor back, and ``forget`` what the kernel holds, or else let it be delivered.
+
+        Only once no other thread is in here; never fails.
+        """
+        self._discard(forget=forget)
 
     def _lost(self, error: OSError | None) -> ConnectionClosed:
         """How the stream ended, as our own error; None is an orderly end of the bytes."""
@@ -580,8 +581,7 @@ class Wire:
 
     def fileno(self) -> int:
         """The descriptor; -1 if there is none."""
-        sock = self._sock
-        return -1 if sock is None else sock.fileno()
+        return -1 if (sock := self._sock) is None else sock.fileno()
 
     def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
         """The same as :meth:`abort`."""

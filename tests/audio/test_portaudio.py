@@ -182,3 +182,58 @@ def test_a_device_with_too_few_channels_is_not_even_asked() -> None:
     with pytest.raises(Exception, match="none of the formats") as caught:
         portaudio._open_first(RefusingSystem(), DEVICES[1], "input", [AudioFormat(16000, 2)], 0.02)  # type: ignore[arg-type]
     assert caught.value.__cause__ is None
+
+
+class WaitingStream:
+    """A PyAudio stream whose reads come back when they are told to."""
+
+    def __init__(self) -> None:
+        self.reading, self.go_on = threading.Event(), threading.Event()
+        self.closed = 0
+
+    def read(self, samples: int, **options: object) -> bytes:
+        self.reading.set()
+        assert self.go_on.wait(10)
+        return bytes(2 * samples)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio is started, with another stream beside the test's."""
+    monkeypatch.setattr(portaudio, "_users", 2)
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_stream_that_is_left_in_the_driver_is_closed_by_the_thread_that_comes_back() -> None:
+    raw = WaitingStream()
+    stream = Stream(raw, DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+    caught: list[BaseException] = []
+
+    def hang() -> None:
+        try:
+            stream.read(320)
+        except DeviceLostError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert raw.reading.wait(10)
+    stream.leave()
+    assert raw.closed == 0
+    raw.go_on.set()
+    thread.join(10)
+    assert (raw.closed, portaudio._users) == (1, 1)
+    assert "'USB Headset' and was replaced" in str(caught[0])
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_stream_that_is_left_between_two_calls_is_closed_at_once() -> None:
+    raw = WaitingStream()
+    stream = Stream(raw, DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+    stream.leave()
+    assert (raw.closed, portaudio._users) == (1, 1)
+    with pytest.raises(DeviceLostError, match="was given back"):
+        stream.read(320)

@@ -261,6 +261,55 @@ def test_a_thread_that_hangs_in_the_driver_is_replaced() -> None:
     print(f"the reader {out.split()[0]}")
 
 
+def test_a_thread_that_comes_back_gives_its_stream_back() -> None:
+    """A real device can be open only once, so it has to be free again when the hanging ends."""
+    code, out, err = run(
+        """
+        import os, threading
+        from tests.sound.virtual import VirtualSound
+        from voicews.audio import AudioFormat, Microphone, portaudio
+        from voicews.errors import DeviceLostError
+        with VirtualSound(rate=16000) as sound:
+            os.environ.update(sound.environment)
+            microphone = Microphone()
+            reading = threading.Event()
+
+            def hang():
+                microphone.open(AudioFormat(), 320)
+                try:
+                    while True:
+                        microphone.read()
+                        reading.set()
+                except DeviceLostError as error:
+                    print(error)
+
+            hanging = threading.Thread(target=hang, daemon=True)
+            hanging.start()
+            reading.wait()
+            sound.control("suspend-source", "mic", "1")
+            never = threading.Event()
+            never.wait(0.5)
+            microphone.open(AudioFormat(), 320)
+            print(hanging.is_alive(), portaudio._users)
+            sound.control("suspend-source", "mic", "0")
+            hanging.join(10)
+            print(hanging.is_alive(), portaudio._users)
+            print(len(microphone.read()))
+            microphone.close()
+            print(portaudio._users)
+        """,
+        {},
+    )
+    assert code == 0, err
+    assert out.splitlines() == [
+        "True 2",
+        "a thread hung in the sound device 'default' and was replaced",
+        "False 1",
+        "640",
+        "0",
+    ], err
+
+
 def test_without_sound_it_says_what_to_do_and_nothing_else(tmp_path: Path) -> None:
     code, out, err = run(
         """

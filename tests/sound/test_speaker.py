@@ -335,3 +335,48 @@ def test_closing_and_opening_leaves_nothing_behind(sound: VirtualSound) -> None:
             speaker.open(MONO)
             speaker.write(counting(1600))
             speaker.close()
+
+
+def test_a_server_without_a_loudspeaker_is_told_of_before_sdl_crashes() -> None:
+    code, out, err = run(
+        """
+        import os
+        from tests.sound.virtual import VirtualSound
+        from voicews.audio import AudioFormat, Speaker
+        from voicews.errors import DeviceNotFound
+        with VirtualSound(rate=16000) as sound:
+            os.environ.update(sound.environment)
+            sound.control("unload-module", "module-remap-source")
+            sound.control("unload-module", "module-null-sink")
+            speaker = Speaker()
+            try:
+                speaker.open(AudioFormat())
+            except DeviceNotFound as error:
+                print(error)
+            sound.control("load-module", "module-null-sink", "sink_name=speaker")
+            speaker.open(AudioFormat())
+            speaker.close()
+        """,
+        {},
+    )
+    assert (code, out, err) == (
+        0,
+        "the sound server has no loudspeaker: connect one; NullSink() does without\n",
+        "",
+    )
+
+
+def test_a_server_that_does_not_answer_holds_up_nobody() -> None:
+    """SDL would wait for it without end."""
+    with VirtualSound(rate=16000) as sound, pytest.MonkeyPatch.context() as patch:
+        for name, value in sound.environment.items():
+            patch.setenv(name, value)
+        sound.freeze()
+        before = time.monotonic()
+        with pytest.raises(DeviceLostError, match="does not answer"):
+            Speaker().open(MONO)
+        assert time.monotonic() - before < 5
+        sound.thaw()
+        speaker = Speaker()
+        speaker.open(MONO)
+        speaker.close()

@@ -46,26 +46,40 @@ class Microphone(AudioSource):
     def __init__(self, device: int | str | None = None, rate: int | None = None) -> None:
         self._device = device
         self._rate = rate
+        self._handover = threading.Lock()
+        self._openings = 0
         self._stream: Stream | None = None
         self._owner: threading.Thread | None = None
 
     def open(self, format: AudioFormat, frame_samples: int) -> None:
         """Open the device; takes up to 0.3 s.
 
-        If it is open already, its thread hangs in the driver: that stream is left to it for
-        good, for closing it would crash, and a new one is opened.
+        If another thread has it open and hangs in the driver, that stream is left to it, for
+        closing it would crash, and a new one is opened.
 
         Raises:
             BackendMissing: PyAudio is not there; the message says how to install it.
             DeviceNotFound: there is no such device; the message lists those there are.
             FormatUnsupported: the device has no rate that could be used.
+            DeviceLostError: another thread hangs in the sound system, or has opened it meanwhile.
             AudioError: the device does not open.
         """
-        if self._stream is not None:
-            log.warning("leaving the microphone %r to the thread that hangs in it", self._stream.device.name)
-            self._stream = None
+        with self._handover:
+            self._openings += 1
+            mine = self._openings
+            old, self._stream = self._stream, None
+        if old is not None:
+            old.leave()
         frame = frame_samples / format.rate
         stream = open_stream("input", self._device, self._formats(format), frame)
+        with self._handover:
+            if mine == self._openings:
+                self._begin(stream, format, frame_samples)
+                return
+        stream.close()
+        raise DeviceLostError("another thread has opened the microphone meanwhile")
+
+    def _begin(self, stream: Stream, format: AudioFormat, frame_samples: int) -> None:
         log.info("microphone %r opened: %s", stream.device.name, stream.format)
         self._framer = Framer(stream.format, format, frame_samples)
         self._owner = threading.current_thread()
@@ -95,8 +109,6 @@ class Microphone(AudioSource):
             before = time.monotonic()
             raw = stream.read(samples)
             now = time.monotonic()
-            if self._stream is not stream:
-                raise DeviceLostError("this thread hung in the microphone's driver, and was replaced")
             if not self._is_stale(samples / stream.format.rate, before, now):
                 self._framer.add(raw)
         return frame

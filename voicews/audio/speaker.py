@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from voicews.audio.base import AudioSink
 from voicews.audio.clock import SAME_UTTERANCE, PlaybackClock
 from voicews.audio.convert import require_whole_samples
+from voicews.audio.pulse import require_loudspeaker
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
 from voicews.errors import (
@@ -144,9 +145,13 @@ class Speaker(AudioSink):
         Raises:
             BackendMissing: pygame is not there; the message says how to install it.
             DeviceNotFound: there is no such device.
-            AudioError: the mixer is in use.
+            DeviceLostError: the sound server does not answer.
+            AudioError: the mixer is in use, or hangs in another thread.
         """
-        self.close()
+        try:
+            self.close()
+        except InvalidState as error:
+            raise AudioError(f"{error}; a mixer that hangs cannot be opened again until it ends") from error
         pygame = _import_pygame()
         _claim(self, pygame)
         try:
@@ -500,6 +505,7 @@ def _watch(pygame: ModuleType) -> Callable[[], bool]:
 
 
 def _init(pygame: ModuleType, format: AudioFormat, buffer: int, name: str | None) -> None:
+    require_loudspeaker()
     try:
         with quiet_stderr():
             pygame.mixer.init(format.rate, -16, format.channels, buffer, devicename=name, allowedchanges=0)

@@ -228,15 +228,23 @@ class WavSink(AudioSink):
             self._file = self._path.open("w+b" if first else "r+b")
             if first or self._file_format is None:
                 self._file_format = format
-            self._file.seek(0, os.SEEK_END)
             if first:
                 self._write_header()
+            else:
+                self._cut_to_whole_samples(self._file, self._file_format)
         except OSError as error:
             self._fail(error)
         self._format = format
         self._converter = Converter(format, self._file_format)
         self._saved = 0  # samples since open()
         self._clock = PlaybackClock()
+
+    @staticmethod
+    def _cut_to_whole_samples(file: BinaryIO, format: AudioFormat) -> None:
+        """A disk that ran full may have taken half of one."""
+        end = file.seek(0, os.SEEK_END)
+        file.truncate(end - (end - _HEADER.size) % format.bytes_per_sample)
+        file.seek(0, os.SEEK_END)
 
     def write(self, pcm: bytes) -> None:
         """Take these samples.  Does not block.

@@ -150,5 +150,6 @@ class Receiver(Worker):
                 # Its socket stays open: a descriptor that a thread may still use must not be reused.
                 log.error("the sender of connection %d hangs; its socket is left open", transport.generation)
                 return error
-        transport.close()
+        # A lost connection must not bring its old sound to a server that has already heard newer.
+        transport.close(forget=isinstance(error, ConnectionClosed) and error.code == 1006)
         return error

@@ -23,7 +23,6 @@ from voicews.errors import (
     AudioError,
     CallbackFailed,
     ConnectTimeout,
-    DeviceLostError,
     KeepaliveTimeout,
     SessionExpired,
     ShutdownTimeout,
@@ -60,10 +59,11 @@ from voicews.lifecycle import (
 )
 from voicews.lifecycle import Connected as SessionAccepted
 from voicews.stats import Counters
+from voicews.systemd import notify
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
-from voicews.threads.devices import DeviceOpened, Devices, PlayedOut
+from voicews.threads.devices import LOOK, Devices
 from voicews.threads.drops import Drops
 from voicews.threads.floor import Floor
 from voicews.threads.player import Player
@@ -77,8 +77,6 @@ log = logging.getLogger(__name__)
 
 _MAILBOX = 256
 _TOOL = "tool "
-_HOUSEKEEPING = 1.0
-"""Seconds between looks at what was dropped, and whether the devices move."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -104,6 +102,19 @@ class _Expiring:
 @dataclass(frozen=True)
 class _Quiet:
     """Nobody speaks."""
+
+
+@dataclass(frozen=True)
+class _DeviceOpened:
+    """A sound device works; with an error, silence took its place."""
+
+    device: str
+    error: AudioError | None
+
+
+@dataclass(frozen=True)
+class _PlayedOut:
+    """The player has ended."""
 
 
 class Supervisor(Worker):
@@ -163,20 +174,23 @@ class Supervisor(Worker):
         self._tools = tools
         self._toolbox = Toolbox(tools, self._answer)
         self._devices = Devices(
+            dialect,
             microphone,
             speaker,
-            dialect,
             config,
             silence_for=silence_for,
             outbox=self.outbox,
             counters=self.counters,
             is_muted=is_muted,
             emit=self._emit_and_follow,
+            opened=lambda device, error: self.post(_DeviceOpened(device, error)),
+            fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
-            post=self.post,
+            played_out=lambda: self.post(_PlayedOut()),
         )
         for worker in (self, self.callbacks, self._devices.capture, self.player):
             worker.home = self
+        self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
         self._session: Session | None = None
         self._generation = 0
@@ -220,13 +234,8 @@ class Supervisor(Worker):
         return not self._devices.unopened
 
     @property
-    def fallbacks(self) -> list[AudioError]:
-        """Why silence took a device's place."""
-        return self._devices.fallbacks
-
-    @property
     def player(self) -> Player:
-        """The present player; another takes its place if it hangs."""
+        """The thread that plays; another one after it hung."""
         return self._devices.player
 
     @property
@@ -322,7 +331,7 @@ class Supervisor(Worker):
     def work(self) -> None:
         """Run until CLOSED or FAILED."""
         self.callbacks.start()
-        self._alarms.set("housekeeping", _HOUSEKEEPING)
+        self._alarms.set("housekeeping", LOOK)
         try:
             self._act_on(Open())
             while not self._lifecycle.state.ended:
@@ -360,8 +369,8 @@ class Supervisor(Worker):
                 self._act_on(mail)
             case News():
                 self._hear_news(mail)
-            case DeviceOpened():
-                self._device_opened(mail)
+            case _DeviceOpened(device, error):
+                self._device_opened(device, error)
             case _Expiring(generation, seconds) if generation == self._generation:
                 self._move_on_soon(seconds)
             case _Quiet() if self._moving_on:
@@ -398,6 +407,7 @@ class Supervisor(Worker):
             self.callbacks.emit(ReconnectFailed(lifecycle.attempt, lifecycle.error))
         if new is not old:
             log.info("%s -> %s", old.name, new.name)
+            notify(f"STATUS={new.name}")
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
             # The first says what is wrong; the others would only say it again.
@@ -424,21 +434,30 @@ class Supervisor(Worker):
                 self._check_life()
             case "housekeeping":
                 self.drops.tell()
-                self._devices.look_for_hung()
-                self._alarms.set("housekeeping", _HOUSEKEEPING)
+                connected = self._lifecycle.state is State.CONNECTED
+                self._fail_with(self._devices.look(connected=connected))
+                notify("WATCHDOG=1")
+                self._alarms.set("housekeeping", LOOK)
             case _ if alarm.startswith(_TOOL):
                 self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
-                names = " and ".join(self._devices.unopened)
-                seconds = self._config.timeouts.device
-                self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
+                self._fail_with(self._devices.overdue())
 
-    def _device_opened(self, news: DeviceOpened) -> None:
+    def _fail_with(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._act_on(Fault(error))
+
+    def _device_opened(self, device: str, error: AudioError | None) -> None:
+        if error is not None:
+            log.info("no %s, using silence: %s", device, error)
         with self._changed:
-            self._devices.opened(news)
+            if error is not None:
+                self.fallbacks.append(error)
+            self._devices.unopened.discard(device)
             self._changed.notify_all()
         if not self._devices.unopened:
             self._alarms.clear("devices")
+            notify("READY=1")
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -588,7 +607,7 @@ class Supervisor(Worker):
         self._end_player(deadline, play_out)
         capture.ended_within(deadline.remaining())
         self.drops.tell()
-        threads: list[threading.Thread] = [capture, self.player]
+        threads = self._devices.alive()
         threads.extend(self._toolbox.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
@@ -630,11 +649,12 @@ class Supervisor(Worker):
             self.player.finish(play_out=True)
             patience = Deadline(self.player.waiting + _PLAYING_OUT)
             while self.player.is_alive() and not patience.passed:
+                notify("WATCHDOG=1")
                 try:
-                    mail = self._mailbox.get(timeout=patience.remaining())
+                    mail = self._mailbox.get(timeout=min(LOOK, patience.remaining() or 0.0))
                 except queue.Empty:
-                    break
-                if isinstance(mail, PlayedOut | Close):
+                    continue
+                if isinstance(mail, _PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()
