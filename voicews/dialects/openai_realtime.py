@@ -76,8 +76,9 @@ class OpenAIRealtime(Dialect):
     """Default OpenAI's.  An address without a path gets ``/v1/realtime``, one that ends in ``/v1`` gets
     ``/realtime``; a query is kept."""
     key: str | Callable[[], str] | None = field(default=None, repr=False)
-    """The API key, or a function that gives a fresh one for each attempt.  None (the default) takes OPENAI_API_KEY from the environment for OpenAI's own address and
-    AZURE_OPENAI_API_KEY for Azure's, where one is needed, and no key for any other server."""
+    """The API key, or a function that gives a fresh one for each attempt.  None (the default) takes
+    OPENAI_API_KEY from the environment for OpenAI's own address and AZURE_OPENAI_API_KEY for Azure's,
+    where one is needed, and no key for any other server."""
     version: Literal["ga", "beta"] = "ga"
     """The shape of what we say: "ga" (the default), or "beta" for servers that have kept the older one,
     such as Speaches.  What the server says is understood in either."""
