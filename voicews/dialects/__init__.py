@@ -7,4 +7,13 @@ from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 from voicews.dialects.vosk import Vosk
 
-__all__ = ["DeepgramAgent", "DeepgramListen", "Dialect", "OpenAIRealtime", "Plain", "Request", "Session", "Vosk"]
+__all__ = [
+    "DeepgramAgent",
+    "DeepgramListen",
+    "Dialect",
+    "OpenAIRealtime",
+    "Plain",
+    "Request",
+    "Session",
+    "Vosk",
+]
