@@ -4,6 +4,7 @@ Each speaks a real service's language on a real WebSocket of this machine, can b
 and can behave badly.  Needs ``pip install voicews[testing]``.
 """
 
+from voicews.testing.deepgram_agent import FakeDeepgramAgent, FakeDeepgramAgentConnection
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
@@ -14,6 +15,8 @@ __all__ = [
     "FactMissing",
     "FakeAnswer",
     "FakeConnection",
+    "FakeDeepgramAgent",
+    "FakeDeepgramAgentConnection",
     "FakeDeepgramListen",
     "FakeDeepgramListenConnection",
     "FakeOpenAIConnection",
