@@ -201,8 +201,13 @@ def test_ears_of_the_second_version() -> None:
         "model": "flux-general-multi",
         "language_hints": ["de"],
     }
-    _, settings = begin(listen={"type": "deepgram", "model": "nova-2"}, language="de")
-    assert settings["agent"]["listen"]["provider"] == {"type": "deepgram", "model": "nova-2"}
+    _, settings = begin(listen={"type": "deepgram", "model": "nova-2", "language": "fr"}, language="de")
+    assert settings["agent"]["listen"]["provider"] == {
+        "type": "deepgram",
+        "version": "v1",
+        "model": "nova-2",
+        "language": "fr",
+    }
 
 
 def test_settings_stored_at_deepgram() -> None:

@@ -212,13 +212,12 @@ class DeepgramAgent(Dialect):
 
     def _ears(self) -> Json:
         provider = _provider(self.listen, "deepgram")
-        if isinstance(self.listen, str):
-            # Models of the Flux family are heard with the second version, which hints at languages.
-            flux = self.listen.startswith("flux")
-            provider["version"] = "v2" if flux else "v1"
-            if self.language is not None:
-                provider |= {"language_hints": [self.language]} if flux else {"language": self.language}
-        return provider
+        # Models of the Flux family are heard with the second version, which hints at languages.
+        flux = str(provider.get("model")).startswith("flux")
+        usual: Json = {"version": "v2" if flux else "v1"}
+        if self.language is not None:
+            usual |= {"language_hints": [self.language]} if flux else {"language": self.language}
+        return usual | provider
 
 
 def _provider(given: str | Mapping[str, Any] | None, usual: str) -> Json:
