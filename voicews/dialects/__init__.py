@@ -6,6 +6,7 @@ from voicews.dialects.deepgram_listen import DeepgramListen
 from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 from voicews.dialects.vosk import Vosk
+from voicews.dialects.whisper_live import WhisperLive
 
 __all__ = [
     "DeepgramAgent",
@@ -16,4 +17,5 @@ __all__ = [
     "Request",
     "Session",
     "Vosk",
+    "WhisperLive",
 ]

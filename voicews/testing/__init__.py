@@ -10,6 +10,7 @@ from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIReal
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
 from voicews.testing.vosk import FakeVosk, FakeVoskConnection
+from voicews.testing.whisper_live import FakeWhisperLive, FakeWhisperLiveConnection
 
 __all__ = [
     "FactMissing",
@@ -24,4 +25,6 @@ __all__ = [
     "FakeServer",
     "FakeVosk",
     "FakeVoskConnection",
+    "FakeWhisperLive",
+    "FakeWhisperLiveConnection",
 ]
