@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.interop.venvs import run
+from tests.interop.venvs import ROOT, run
 from tests.testing.test_openai_realtime import FORMAT, Room
 from voicews import Connected, Interrupted, ResponseDone, SpeechStarted
 from voicews.dialects import OpenAIRealtime
@@ -170,6 +170,11 @@ def test_a_conversation_with_their_client() -> None:
     assert turn[-1] == "ResponseDoneEvent"
     assert not any(name == "BaseModel" for step in understood["steps"].values() for name in step)
     assert complaints(said) == set()
+
+
+def test_the_fake_lives_with_the_websockets_that_vendors_pin() -> None:
+    told = run("openai", "fake_among_vendors", str(ROOT))
+    assert told == {"websockets": "15.0.1", "said": ["Hello yourself."], "code": 1000, "threads": []}
 
 
 @pytest.mark.parametrize(
