@@ -3,6 +3,7 @@
 from voicews.dialects.base import Dialect, Request, Session
 from voicews.dialects.deepgram_agent import DeepgramAgent
 from voicews.dialects.deepgram_listen import DeepgramListen
+from voicews.dialects.elevenlabs_agent import ElevenLabsAgent
 from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 from voicews.dialects.vosk import Vosk
@@ -12,6 +13,7 @@ __all__ = [
     "DeepgramAgent",
     "DeepgramListen",
     "Dialect",
+    "ElevenLabsAgent",
     "OpenAIRealtime",
     "Plain",
     "Request",
