@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicews.config import AudioFormat
-from voicews.dialects.openai_answer import Answer, Cut, Part, beginning
+from voicews.dialects.openai_answer import Answer, Cut, Part, beginning, code_of
 
 FORMAT = AudioFormat(8000)
 
@@ -64,3 +64,19 @@ def test_parts_are_found_again_and_bounded() -> None:
         answer.part({"item_id": "i", "content_index": number})
     assert len(answer.parts) == 1000
     assert not answer.has_sound
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"code": "c", "type": "t"}, "c"),
+        ({"code": None, "type": "t"}, "t"),
+        ({"code": 7}, 7),
+        ({"code": True}, None),
+        ({"code": 10**100}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_codes_of_errors(error: dict[str, object], code: object) -> None:
+    assert code_of(error) == code

@@ -306,6 +306,16 @@ def test_a_key_of_the_environment_goes_to_its_own_service_only(monkeypatch: pyte
     assert given.request().headers == {"Authorization": "Bearer mine"}
 
 
+def test_a_fresh_key_for_each_attempt() -> None:
+    keys = iter(["first", "second", "sec ret"])
+    dialect = OpenAIRealtime(MODEL, key=lambda: next(keys))
+    assert dialect.request().headers == {"Authorization": "Bearer first"}
+    assert dialect.request().headers == {"Authorization": "Bearer second"}
+    with pytest.raises(ConfigError, match="key is not a key") as caught:
+        dialect.request()
+    assert "sec ret" not in str(caught.value)
+
+
 def test_own_headers_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     dialect = OpenAIRealtime(MODEL, headers={"authorization": "Bearer fresh"}, subprotocols=["realtime"])

@@ -650,3 +650,14 @@ def test_no_clock_for_sessions_without_end() -> None:
     assert talk.session.tick_interval is None
     talk.session.tick(1e6)
     assert talk.said() == []
+
+
+@pytest.mark.parametrize("code", ["odd", "conversation_already_has_active_response"])
+def test_an_answer_called_off_that_never_comes_takes_no_other_with_it(code: str) -> None:
+    talk = Talk()
+    talk.session.send(SendText("Hello"))
+    talk.session.send(InterruptResponse())
+    talk.error(code)
+    assert talk.begin() == [ResponseStarted()]
+    assert talk.done() == [ResponseDone()]
+    assert talk.said_kinds() == ["conversation.item.create", "response.create"]

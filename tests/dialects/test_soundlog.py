@@ -69,3 +69,28 @@ def test_a_file_that_is_read_fast_has_its_own_clock() -> None:
     second.go_on(first)
     second.add(SECOND, 1000.1)
     assert second.time(0.5) == pytest.approx(5.5)
+
+
+def test_what_is_left_out_takes_its_time() -> None:
+    one, new = log(), log()
+    one.add(SECOND, 1001.0)
+    one.leave_out(SECOND, 1002.0)
+    one.leave_out(SECOND, 1003.0)
+    one.add(SECOND, 1004.0)
+    assert (one.sent, one.time(0.5), one.time(1.5)) == (2.0, 0.5, 3.5)
+    new.go_on(one)
+    new.leave_out(SECOND, 1009.0)
+    new.add(SECOND, 1010.0)
+    assert (new.time(0.5), new.time(1.5), new.time(2.5)) == (0.5, 3.5, 9.5)
+
+
+def test_what_is_not_kept_has_its_time_until_it_is_heard() -> None:
+    first, second = log(keep=0.0), log(keep=0.0)
+    first.add(SECOND, 1001.0)
+    second.go_on(first)
+    second.add(SECOND, 1011.0)
+    second.leave_out(SECOND, 1012.0)
+    second.add(SECOND, 1013.0)
+    assert second.time(0.5) == 10.5
+    second.heard(1.0)
+    assert second.time(1.5) == 12.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,12 +11,23 @@ import pytest
 
 from tests.fakes import HandMicrophone
 from tests.interop.venvs import run
-from voicews import Backoff, ClientConfig, ServerError, Transcript, VoiceClient
+from tests.testing.caller import Caller
+from voicews import (
+    AudioFormat,
+    Backoff,
+    ClientConfig,
+    History,
+    ResponseDone,
+    ServerError,
+    Transcript,
+    Turn,
+    VoiceClient,
+)
 from voicews.audio import NullSink
-from voicews.commands import SendMessage
-from voicews.dialects import DeepgramListen
-from voicews.history import History
-from voicews.testing import FakeDeepgramListen
+from voicews.commands import EndTurn, SendMessage
+from voicews.dialects import DeepgramAgent, DeepgramListen
+from voicews.testing import FakeAnswer, FakeDeepgramAgent, FakeDeepgramListen
+from voicews.testing.speech import hum
 
 LOUD = struct.pack("<h", 4000) * 320
 QUICK = ClientConfig(backoff=Backoff(initial=0.01, jitter=0.0))
@@ -75,6 +87,92 @@ def test_transcription_by_their_client(said_by_fakes: list[Any]) -> None:
     assert [kind for kind, _, _ in heard if kind == "ListenV1ConfigureSuccess"]
     assert {kind.removeprefix("ListenV1") for kind, _, _ in heard} == kinds(said_by_fakes)
     check(listen=said_by_fakes)
+
+
+def get_time(zone: str = "UTC") -> str:
+    """Tell the time.
+
+    Args:
+        zone: where.
+    """
+    return f"12:00 {zone}"
+
+
+NOON = FakeAnswer("It is noon.", call=("get_time", {"zone": "UTC"}))
+
+
+def test_an_agent_by_our_client(said_by_fakes: list[Any]) -> None:
+    with FakeDeepgramAgent(hears=["What time is it?"], answers=[NOON, "Bye."], key="right") as server:
+        dialect = DeepgramAgent(
+            "gpt-4o-mini",
+            instructions="Be brief.",
+            greeting="Hello.",
+            language="en",
+            key="right",
+            url=server.url,
+            options={"tags": ["voicews"], "experimental": True},
+        )
+        with Caller(dialect, tools=[get_time]) as caller:
+            caller.hear(ResponseDone)
+            caller.speak(0.3, then=0.6)
+            caller.hear(ResponseDone, 2)
+            server.connection(1).drop()
+            again = server.connection(2)
+            again.wait_for_message({"type": "Settings"})
+            caller.client.send_text("Goodbye.")
+            caller.hear(ResponseDone, 3)
+            caller.client.send(EndTurn())
+            again.wait_for_message({"type": "ForceEndTurn"})
+            again.cancel_calls()
+            again.warn("The prompt is long.", "PROMPT_TOO_LONG")
+            caller.hear(ServerError)
+        assert again.said[0] == ("assistant", "Hello.")
+        ours = [message for one in server.connections for message in one.received_json]
+    assert kinds(ours) == {"Settings", "FunctionCallResponse", "InjectUserMessage", "ForceEndTurn"}
+    assert {"Welcome", "ConversationText", "FunctionCallRequest", "FunctionCallCancelled"} <= kinds(
+        said_by_fakes
+    )
+    check(agent=[*ours, *said_by_fakes, {"type": "KeepAlive"}])
+
+
+@pytest.mark.parametrize("listen", ["flux-general-multi", {"type": "deepgram", "model": "nova-2"}])
+def test_settings_of_an_agent(listen: Any) -> None:
+    """Other shapes of them: ears of another kind, no greeting, a brain at an address of its own."""
+    dialect = DeepgramAgent(
+        {"type": "open_ai", "model": "x", "temperature": 1},
+        listen=listen,
+        language="de",
+        url="ws://localhost/",
+        options={"agent": {"think": {"endpoint": {"url": "https://llm.example/", "headers": {"a": "b"}}}}},
+    )
+    stored = DeepgramAgent(agent="id-1", url="ws://localhost/")
+    said = []
+    for one in (dialect, stored):
+        session = one.begin(None, History(turns=(Turn("user", "a"),)))
+        session.receive('{"type":"Welcome","request_id":"r"}')
+        said += [json.loads(message) for message in session.messages_to_send()]
+    check(agent=said)
+
+
+def test_an_agent_by_their_client(said_by_fakes: list[Any]) -> None:
+    answers: list[FakeAnswer | str] = [NOON, "You are welcome.", "Bye."]
+    with FakeDeepgramAgent(hears=["What time is it?", "Goodbye."], answers=answers, key="right") as server:
+        told = run("deepgram", "deepgram_agent", server.address)
+        assert not server.failures
+        assert server.connection().results == {"call-1-1": "12:00"}
+    lines = [text for kind, text in told["heard"] if kind == "AgentV1ConversationText"]
+    assert lines == [
+        "Hello.",
+        "What time is it?",
+        "It is noon.",
+        "Thanks.",
+        "You are welcome.",
+        "Goodbye.",
+        "Bye.",
+    ]
+    assert told["sound"] == len(hum("Hello.It is noon.You are welcome.Bye.", AudioFormat(24000)))
+    assert {kind.removeprefix("AgentV1") for kind, _ in told["heard"]} == kinds(said_by_fakes)
+    check(agent=said_by_fakes)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from voicews.dialects import Vosk
 from voicews.events import CaptureFinished, Transcript
 from voicews.testing import FakeVosk
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
+
 SPEECH = Path(__file__).parents[2] / "voicews" / "assistant" / "speech"
 LONG, SHORT = SPEECH / "05-first.wav", SPEECH / "07-goodbye.wav"
 
@@ -36,7 +38,6 @@ def frames(path: Path) -> list[bytes]:
     return [pcm[start : start + 640].ljust(640, b"\0") for start in range(0, len(pcm), 640)]
 
 
-@pytest.mark.timeout(1200)
 def test_the_engine_hears_through_us_what_it_hears_directly() -> None:
     direct: list[dict[str, Any]] = run("vosk", "vosk_direct", str(LONG))
     words = [word for result in direct for word in result["result"]]
@@ -60,7 +61,6 @@ def test_the_engine_hears_through_us_what_it_hears_directly() -> None:
         assert all(0 < (word.confidence or 0) <= 1 for word in told)
 
 
-@pytest.mark.timeout(1200)
 def test_push_to_talk_ends_a_turn_at_once() -> None:
     with serving("vosk", "vosk_server") as port, Caller(Vosk(f"ws://127.0.0.1:{port}")) as caller:
         caller.microphone.frames.extend(frames(SHORT))
@@ -69,7 +69,6 @@ def test_push_to_talk_ends_a_turn_at_once() -> None:
         assert caller.hear(Transcript, which=lambda one: one.final).text
 
 
-@pytest.mark.timeout(1200)
 def test_the_fake_is_as_strict_as_the_engine() -> None:
     """Both take the same messages, answer as often, and hang up for the same one."""
     with serving("vosk", "vosk_server") as port, FakeVosk() as fake:

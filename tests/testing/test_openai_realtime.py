@@ -327,8 +327,12 @@ def test_speaking_up() -> None:
 
 
 def test_other_paths_are_not_there() -> None:
-    with FakeOpenAIRealtime() as server, pytest.raises(InvalidStatus, match="404"):
-        connect(server.address, legacy=True)
+    with (
+        FakeOpenAIRealtime() as server,
+        pytest.raises(InvalidStatus, match="404"),
+        connect(server.address) as client,
+    ):
+        client.recv(5)
 
 
 def test_tools_by_hand() -> None:

@@ -329,6 +329,8 @@ def test_time_goes_on_while_the_driver_hangs_in_opening(start: Start) -> None:
     rig.feed(bytes(6400))
     assert rig.event() == PlaybackStarted()
     assert rig.event() == PlaybackFinished(200)
+    rig.feed(bytes(320000))
+    assert rig.event() == PlaybackStarted()
     rig.player.flush()
     rig.heard.get(timeout=PATIENCE)
     assert not rig.player.hangs

@@ -8,7 +8,6 @@ times go on.  Field names and messages are those of Deepgram's own client, deepg
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from voicews.dialects.settings import (
     checked_texts,
     checked_url,
 )
+from voicews.dialects.soundlog import SoundLog
 from voicews.errors import ConfigError, ConnectionClosed, ServiceError, Unsupported, VoicewsError
 from voicews.events import Event, Message, ServerError, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History
@@ -185,28 +185,6 @@ class DeepgramListen(Dialect):
         return error
 
 
-class _Clock:
-    """From the server's time to the run's: it goes ahead wherever sound was left out."""
-
-    def __init__(self, ahead: float = 0.0) -> None:
-        self._marks = [(0.0, ahead)]
-
-    def leap(self, position: float, ahead: float) -> None:
-        """From this server time on, the run is so much ahead; positions only grow."""
-        if self._marks[-1][0] == position:
-            self._marks.pop()
-        self._marks.append((position, ahead))
-
-    def time(self, position: float) -> float:
-        """The run's time."""
-        return position + next((a for p, a in reversed(self._marks) if p <= position), self._marks[0][1])
-
-    def forget(self, position: float) -> None:
-        """Nothing before this server time will be asked any more."""
-        while len(self._marks) > 1 and self._marks[1][0] <= position:
-            del self._marks[0]
-
-
 class _Channel:
     """What is said on one channel of the sound."""
 
@@ -263,10 +241,7 @@ class _Channel:
 
 
 class _ListenSession(Session):
-    """One connection's rules.
-
-    Seconds of sound sent on this connection are the server's time; ``_now`` is the run's.
-    """
+    """One connection's rules."""
 
     tick_interval = 3.0
     """Deepgram hangs up after 10 s without a word; two intervals are well within that."""
@@ -280,25 +255,14 @@ class _ListenSession(Session):
         self._keepalive = Keepalive()
         self._finishing = False
         self._finished = False
-        self._clock = _Clock()
-        self._now = 0.0
-        self._sent = 0.0
-        self._first_at: float | None = None
-        self._placed = False
+        self._log = SoundLog(self._format, dialect.replay)
         self._silence = 0
-        self._unheard: deque[bytes] = deque()
-        self._unheard_from = 0.0
 
     def go_on(self, previous: _ListenSession) -> None:
         """Take up where a lost connection has ended."""
         for channel, before in zip(self._channels, previous._channels, strict=True):
             channel.carry(before)
-        self._first_at = previous._first_at
-        self._now = previous._clock.time(previous._unheard_from)
-        self._clock = _Clock(self._now)
-        for pcm in previous._unheard:
-            self._say_sound(pcm, self._format.seconds(pcm))
-        self._leave_out(previous._now - self._now)
+        self._to_send += self._log.go_on(previous._log)
 
     @property
     def ready(self) -> bool:
@@ -337,50 +301,18 @@ class _ListenSession(Session):
         self._to_send.append(written(message))
 
     def _speak(self, pcm: bytes, at: float) -> None:
-        length = self._format.seconds(pcm)
-        self._place(at - length)
         self._silence = self._silence + len(pcm) if pcm.count(0) == len(pcm) else 0
         pause = self._dialect.pause_after
         if pause is not None and self._silence > self._format.bytes(pause):
-            self._leave_out(length)
+            self._log.leave_out(pcm, at)
         else:
-            self._say_sound(pcm, length)
-
-    def _place(self, began: float) -> None:
-        """The first sound of a connection shows how long there was none; ``began`` is monotonic."""
-        if self._placed:
-            return
-        self._placed = True
-        if self._first_at is None:
-            self._first_at = began
-        # A file that is read faster than it plays is behind the clock on the wall; its own counts then.
-        self._leave_out(began - self._first_at - self._now)
-
-    def _leave_out(self, seconds: float) -> None:
-        if seconds > 0:
-            self._now += seconds
-            self._clock.leap(self._sent, self._now - self._sent)
-
-    def _say_sound(self, pcm: bytes, length: float) -> None:
-        self._keepalive.spoke()
-        self._to_send.append(pcm)
-        self._sent += length
-        self._now += length
-        self._unheard.append(pcm)
-        self._forget_before(self._sent - self._dialect.replay)
-
-    def _forget_before(self, position: float) -> None:
-        """Of sound before this server time nothing has to be sent again."""
-        while self._unheard:
-            length = self._format.seconds(self._unheard[0])
-            if self._unheard_from + length > position + _NEARLY / 2:
-                break
-            self._unheard.popleft()
-            self._unheard_from += length
+            self._keepalive.spoke()
+            self._log.add(pcm, at)
+            self._to_send.append(pcm)
 
     def _end_turns(self) -> None:
         for channel in self._channels:
-            channel.turn_ends = self._sent
+            channel.turn_ends = self._log.sent
 
     def finish(self) -> None:
         if not self._finishing:
@@ -441,8 +373,8 @@ class _ListenSession(Session):
                 words.append(
                     Word(
                         text,
-                        self._clock.time(start),
-                        self._clock.time(end),
+                        self._log.time(start),
+                        self._log.time(end),
                         number_of(word, "confidence"),
                         None if speaker is None else int(speaker),
                     )
@@ -451,9 +383,7 @@ class _ListenSession(Session):
 
     def _note_heard(self, channel: _Channel, until: float) -> None:
         channel.heard_until = max(channel.heard_until, until)
-        heard = min(one.heard_until for one in self._channels)
-        self._forget_before(heard)
-        self._clock.forget(min(heard, self._unheard_from))
+        self._log.heard(min(one.heard_until for one in self._channels))
 
     def _speech_started(self, data: Json) -> list[Event]:
         return self._channel(data, "channel").begin(number_of(data, "timestamp") or 0.0)
@@ -467,7 +397,7 @@ class _ListenSession(Session):
 
     def _metadata(self, data: Json) -> list[Event]:
         # Some servers greet with one; only the one that sums up what we have sent is the last word.
-        if not self._finishing or (self._sent and not number_of(data, "duration")):
+        if not self._finishing or (self._log.sent and not number_of(data, "duration")):
             return []
         self._finished = True
         return [event for channel in self._channels for event in channel.end()]

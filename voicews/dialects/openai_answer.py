@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from voicews.config import AudioFormat
 from voicews.dialects.messages import Json, items_of, number_of, text_of
 
-__all__ = ["LONGEST_TEXT", "Answer", "Cut", "Part", "beginning"]
+__all__ = ["LONGEST_TEXT", "Answer", "Cut", "Part", "beginning", "code_of"]
 
 LONGEST_TEXT = 1_000_000
 """Characters of one answer or one utterance; a server that never ends it must not fill the memory."""
@@ -105,3 +105,11 @@ def beginning(text: str, share: float) -> str:
         return text
     whole = text[:end] if text[end].isspace() else text[:end].rpartition(" ")[0]
     return whole.rstrip()
+
+
+def code_of(error: Json) -> str | int | None:
+    """What programs may know an error by: its code, or else its type."""
+    code = error.get("code")
+    if isinstance(code, int) and not isinstance(code, bool):
+        return code if abs(code) < 10**9 else None
+    return text_of(error, "code") or text_of(error, "type")

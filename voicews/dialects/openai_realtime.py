@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -75,9 +75,10 @@ class OpenAIRealtime(Dialect):
     url: str = _OPENAI
     """Default OpenAI's.  An address without a path gets ``/v1/realtime``, one that ends in ``/v1`` gets
     ``/realtime``; a query is kept."""
-    key: str | None = field(default=None, repr=False)
-    """None (the default) takes OPENAI_API_KEY from the environment for OpenAI's own address and
-    AZURE_OPENAI_API_KEY for Azure's, where one is needed, and no key for any other server."""
+    key: str | Callable[[], str] | None = field(default=None, repr=False)
+    """The API key, or a function that gives a fresh one for each attempt.  None (the default) takes
+    OPENAI_API_KEY from the environment for OpenAI's own address and AZURE_OPENAI_API_KEY for Azure's,
+    where one is needed, and no key for any other server."""
     version: Literal["ga", "beta"] = "ga"
     """The shape of what we say: "ga" (the default), or "beta" for servers that have kept the older one,
     such as Speaches.  What the server says is understood in either."""
@@ -188,13 +189,19 @@ class OpenAIRealtime(Dialect):
                     f"OpenAIRealtime.{name} is {value!r}; it must be from {least:g} to {most:g}, or None"
                 )
 
-    def _checked_key(self) -> str:
+    def _checked_key(self) -> str | Callable[[], str]:
+        if callable(self.key):
+            return self.key
         needed = self._is_openai or self._is_azure
         variable = "AZURE_OPENAI_API_KEY" if self._is_azure else "OPENAI_API_KEY"
         # A key from the environment is for its own service, and must not go to whoever is asked instead.
         key = self.key if self.key is not None or needed else ""
         has_own = any(name.lower() in ("authorization", "api-key") for name in self.headers)
         return given_key("OpenAIRealtime.key", key, variable, needed=needed and not has_own)
+
+    def _key(self) -> str:
+        key = self.key() if callable(self.key) else self.key
+        return given_key("OpenAIRealtime.key", key or "", "OPENAI_API_KEY", needed=False)
 
     @property
     def _host(self) -> str:
@@ -230,7 +237,11 @@ class OpenAIRealtime(Dialect):
         return _LISTENS | turns | answers
 
     def request(self) -> Request:
-        """The same for each attempt."""
+        """The same for each attempt, unless ``key`` is a function.
+
+        Raises:
+            ConfigError: what that gave cannot stand in a header.
+        """
         parts = urlsplit(self.url)
         query = parse_qsl(parts.query, keep_blank_values=True)
         names = {name for name, _ in query}
@@ -240,8 +251,8 @@ class OpenAIRealtime(Dialect):
             query.append(("intent", "transcription"))
         url = urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
         headers: dict[str, str] = {}
-        if self.key:
-            headers |= {"api-key": self.key} if self._is_azure else {"Authorization": f"Bearer {self.key}"}
+        if key := self._key():
+            headers |= {"api-key": key} if self._is_azure else {"Authorization": f"Bearer {key}"}
         if self.version == "beta" and self._is_openai:
             headers["OpenAI-Beta"] = "realtime=v1"
         given = {name.lower() for name in self.headers}

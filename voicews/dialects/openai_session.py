@@ -26,7 +26,7 @@ from voicews.commands import (
 from voicews.config import AudioFormat
 from voicews.dialects.base import Session
 from voicews.dialects.messages import Json, clean, object_of, parsed, text_of, written
-from voicews.dialects.openai_answer import LONGEST_TEXT, Answer
+from voicews.dialects.openai_answer import LONGEST_TEXT, Answer, code_of
 from voicews.dialects.samples import WholeSamples
 from voicews.errors import LocalProtocolError, RemoteProtocolError, ServiceError, Unsupported
 from voicews.events import (
@@ -420,7 +420,7 @@ class OpenAISession(Session):
         self._utterances.pop(item_id, None)
         self._awaited.discard(item_id)
         reason = text_of(error, "message") or "what was said could not be transcribed"
-        return [ServerError(reason, _code(error)), *self._release()]
+        return [ServerError(reason, code_of(error)), *self._release()]
 
     def _release(self) -> Sequence[Event]:
         """An answer's text waits for the words that it answers; they are often transcribed later."""
@@ -514,7 +514,7 @@ class OpenAISession(Session):
                 self._asked = False
                 error = object_of(details, "error")
                 why = text_of(error, "message") or "the server could not answer"
-                return [ServerError(why, _code(error))]
+                return [ServerError(why, code_of(error))]
             case "incomplete":
                 reason = text_of(details, "reason")
                 return [ServerError(f"the answer is not complete: {reason or 'no reason given'}", reason)]
@@ -566,7 +566,7 @@ class OpenAISession(Session):
 
     def _error(self, data: Json) -> list[Event]:
         error = object_of(data, "error")
-        code = _code(error)
+        code = code_of(error)
         reason = text_of(error, "message") or text_of(data, "message") or "it did not say why"
         if code in _RACES:
             return []
@@ -574,7 +574,8 @@ class OpenAISession(Session):
             return [SessionExpiring(0.0)]
         if code == "conversation_already_has_active_response":
             # The server began to answer by itself while we asked it to.
-            self._asked, self._wants_answer = False, True
+            self._wants_answer = not self._calls_off
+            self._asked = self._calls_off = False
             return []
         cause = text_of(error, "event_id")
         if cause == _SIGN:
@@ -587,15 +588,8 @@ class OpenAISession(Session):
             raise ServiceError(reason, code=code, fatal=error.get("type") != "server_error")
         if self._asked and self._answer is None and cause is None:
             # Perhaps it was the answer that went wrong; whoever waits for it must not wait for ever.
-            self._asked = False
+            self._asked = self._calls_off = False
         return [ServerError(reason, code)]
-
-
-def _code(error: Json) -> str | int | None:
-    code = error.get("code")
-    if isinstance(code, int) and not isinstance(code, bool):
-        return code if abs(code) < 10**9 else None
-    return text_of(error, "code") or text_of(error, "type")
 
 
 _KINDS: Mapping[str, Callable[[OpenAISession, Json], list[Event] | None]] = {

@@ -57,14 +57,23 @@ class SoundLog:
                 long there was none.
         """
         length = self._format.seconds(pcm)
+        self._begin(at - length)
+        self._put(pcm, self._now)
+        self._now += length
+
+    def leave_out(self, pcm: bytes, at: float) -> None:
+        """Note what is not sent, such as silence: what follows is that much later."""
+        length = self._format.seconds(pcm)
+        self._begin(at - length)
+        self._now += length
+
+    def _begin(self, time: float) -> None:
         if not self._live:
             self._live = True
             if self._origin is None:
-                self._origin = at - length
+                self._origin = time
             # A file that is read faster than it plays is behind the clock on the wall; its own counts.
-            self._now = max(self._now, at - length - self._origin)
-        self._put(pcm, self._now)
-        self._now += length
+            self._now = max(self._now, time - self._origin)
 
     def _put(self, pcm: bytes, time: float) -> None:
         ahead = time - self.sent
@@ -72,17 +81,22 @@ class SoundLog:
             self._marks.append((self.sent, ahead))
         self._unheard.append((time, pcm))
         self.sent += self._format.seconds(pcm)
-        self.heard(self.sent - self._keep)
+        self._forget(self.sent - self._keep)
 
-    def heard(self, position: float) -> None:
-        """The server has put into words all that lies before this position."""
+    def _forget(self, position: float) -> None:
+        """Nothing before this position has to be sent again."""
         while self._unheard:
             length = self._format.seconds(self._unheard[0][1])
             if self._unheard_from + length > position + _SAME:
                 break
             self._unheard.popleft()
             self._unheard_from += length
-        while len(self._marks) > 1 and self._marks[1][0] <= self._unheard_from:
+
+    def heard(self, position: float) -> None:
+        """The server has put into words all that lies before this position."""
+        self._forget(position)
+        # What is no longer kept may still become words, and has its time until then.
+        while len(self._marks) > 1 and self._marks[1][0] <= min(position, self._unheard_from):
             del self._marks[0]
 
     def time(self, position: float) -> float:

@@ -10,6 +10,7 @@ Needs ``pip install "voicews[testing]"``.
 
 from voicews.testing import steps
 from voicews.testing.certificates import Certificates
+from voicews.testing.deepgram_agent import FakeDeepgramAgent, FakeDeepgramAgentConnection
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
 from voicews.testing.fault_proxy import FaultProxy
 from voicews.testing.fault_server import FaultConnection, FaultServer
@@ -17,12 +18,15 @@ from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIReal
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
 from voicews.testing.vosk import FakeVosk, FakeVoskConnection
+from voicews.testing.whisper_live import FakeWhisperLive, FakeWhisperLiveConnection
 
 __all__ = [
     "Certificates",
     "FactMissing",
     "FakeAnswer",
     "FakeConnection",
+    "FakeDeepgramAgent",
+    "FakeDeepgramAgentConnection",
     "FakeDeepgramListen",
     "FakeDeepgramListenConnection",
     "FakeOpenAIConnection",
@@ -30,6 +34,8 @@ __all__ = [
     "FakeServer",
     "FakeVosk",
     "FakeVoskConnection",
+    "FakeWhisperLive",
+    "FakeWhisperLiveConnection",
     "FaultConnection",
     "FaultProxy",
     "FaultServer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import struct
@@ -12,7 +13,7 @@ from typing import Any, cast
 from websockets.exceptions import ConnectionClosed as LibraryClosed
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from voicews.errors import ConnectionClosed, TransportError
@@ -94,11 +95,11 @@ class _Connection(ServerConnection):
     """Names the library's threads, and counts its sockets from before the handshake."""
 
     def __init__(
-        self, sock: socket.socket, protocol: ServerProtocol, server: Server, *, name: str, **settings: Any
+        self, sock: socket.socket, protocol: ServerProtocol, *others: Any, name: str, **settings: Any
     ) -> None:
         threading.current_thread().name = name
         self.tap = Tap(sock)
-        super().__init__(cast("socket.socket", self.tap), protocol, server, **settings)
+        super().__init__(cast("socket.socket", self.tap), protocol, *others, **settings)
         self.recv_events_thread.name = f"{name}-socket"
 
 
@@ -229,14 +230,19 @@ class Listener:
         """Give the socket back and wait for all threads, once :meth:`cut_all` was called."""
         self._server.shutdown()
         self._thread.join()
+        # websockets 15 and 16 leave a pipe open; since 17 it is a pair of sockets, and closed.
+        for end in ("shutdown_watcher", "shutdown_notifier"):
+            descriptor = getattr(self._server, end, None)
+            if isinstance(descriptor, int):
+                os.close(descriptor)
 
     def _create(
-        self, sock: socket.socket, protocol: ServerProtocol, server: Server, **settings: Any
+        self, sock: socket.socket, protocol: ServerProtocol, *others: Any, **settings: Any
     ) -> _Connection:
         with self._lock:
             self._accepted += 1
             name = f"voicews-testing-client-{self._accepted}"
-        connection = _Connection(sock, protocol, server, name=name, **settings)
+        connection = _Connection(sock, protocol, *others, name=name, **settings)
         with self._lock:
             self._taps = [tap for tap in self._taps if tap.fileno() != -1]
             self._taps.append(connection.tap)

@@ -42,7 +42,7 @@ class FakeOpenAIConnection(FakeConnection):
     def on_open(self) -> None:
         """Greet."""
         self._lock = threading.RLock()  # the answer's script and the hooks share all below
-        self.session: Json = {"type": "realtime"}
+        self.session: Json = {"type": "realtime"} if self.server.version == "ga" else {}
         """The settings, as the client's updates have made them."""
         self.items: list[Json] = []
         """The conversation, oldest first; what was truncated has lost its transcript."""
@@ -210,9 +210,15 @@ class FakeOpenAIConnection(FakeConnection):
         self._add({"id": self._name("item"), **item})
 
     def _knows(self, item: Json, content: Json) -> bool:
-        said = "output_text" if self.server.version == "ga" else "text"
-        allowed = {"user": ("input_text", "input_audio"), "system": ("input_text",), "assistant": (said,)}
+        allowed = {
+            "user": ("input_text", "input_audio"),
+            "system": ("input_text",),
+            "assistant": (self._said_as("text"),),
+        }
         return content.get("type") in allowed.get(item.get("role", ""), ())
+
+    def _said_as(self, kind: str) -> str:
+        return f"output_{kind}" if self.server.version == "ga" else kind
 
     def _truncate(self, data: Json) -> None:
         item_id, heard = data.get("item_id", ""), data.get("audio_end_ms", -1)
@@ -227,7 +233,7 @@ class FakeOpenAIConnection(FakeConnection):
         self.truncated.append((item_id, heard))
         for item in self.items:
             if item["id"] == item_id:
-                item["content"] = [{"type": "output_audio"}]
+                item["content"] = [{"type": self._said_as("audio")}]
         self.say("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=heard)
 
     def _create_response(self, data: Json) -> None:
@@ -323,7 +329,7 @@ class FakeOpenAIConnection(FakeConnection):
             self.say("response.content_part.done", **place, part={"type": kind, field: said})
             finished = self._cancelled is None
             item["status"] = "completed" if finished else "incomplete"
-            item["content"] = [{"type": f"output_{kind}", field: said}]
+            item["content"] = [{"type": self._said_as(kind), field: said}]
             self.say("response.output_item.done", response_id=response_id, output_index=0, item=item)
             self._add(item)
         return item

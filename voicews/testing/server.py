@@ -139,7 +139,7 @@ class FakeConnection:
         return self._end is not None and self._end.by_peer and self._end.code != 1006
 
     def wait_for(self, fact: Callable[[Self], object], timeout: float = 5.0, what: str = "the fact") -> None:
-        """Wait until ``fact(connection)`` is true; asked again at each message and at the end.
+        """Wait until ``fact(connection)`` is true; asked again at each message of either side and at the end.
 
         Args:
             fact: about this connection; must not block.
@@ -212,6 +212,7 @@ class FakeConnection:
         self._link.send(message)
         with self._changed:
             self._sent.append(message)
+            self._changed.notify_all()
 
     def pause(self, seconds: float) -> None:
         """Wait, so that the client has time to do something in between.

@@ -11,7 +11,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.buffers import DropOldestQueue, ShutDown
@@ -63,9 +62,9 @@ from voicews.systemd import notify
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
-from voicews.threads.devices import LOOK, Devices
+from voicews.threads.devices import LOOK, DeviceOpened, Devices, PlayedOut
 from voicews.threads.drops import Drops
-from voicews.threads.floor import Floor
+from voicews.threads.floor import Expiring, Floor, Quiet
 from voicews.threads.player import Player
 from voicews.threads.toolbox import Toolbox
 from voicews.threads.worker import Worker
@@ -89,32 +88,6 @@ _PLAYING_OUT = 2.0
 _OVERDUE = 2.0
 """Seconds beyond the connect timeout after which an attempt that hangs in the user's
 ``request()`` is abandoned."""
-
-
-@dataclass(frozen=True)
-class _Expiring:
-    """The server has announced the end of this connection's session."""
-
-    generation: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Quiet:
-    """Nobody speaks."""
-
-
-@dataclass(frozen=True)
-class _DeviceOpened:
-    """A sound device works; with an error, silence took its place."""
-
-    device: str
-    error: AudioError | None
-
-
-@dataclass(frozen=True)
-class _PlayedOut:
-    """The player has ended."""
 
 
 class Supervisor(Worker):
@@ -183,10 +156,10 @@ class Supervisor(Worker):
             counters=self.counters,
             is_muted=is_muted,
             emit=self._emit_and_follow,
-            opened=lambda device, error: self.post(_DeviceOpened(device, error)),
+            opened=lambda device, error: self.post(DeviceOpened(device, error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
-            played_out=lambda: self.post(_PlayedOut()),
+            played_out=lambda: self.post(PlayedOut()),
         )
         for worker in (self, self.callbacks, self._devices.capture, self.player):
             worker.home = self
@@ -288,7 +261,7 @@ class Supervisor(Worker):
         self._floor.follow(event)
         self.callbacks.emit(event)
         if self._moving_on and self._floor.quiet:
-            self.post(_Quiet())
+            self.post(Quiet())
 
     def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
@@ -321,7 +294,7 @@ class Supervisor(Worker):
             case Transcript(final=True):
                 self._history.add(event.role, event.text, instead_of=event.replaces)
             case SessionExpiring():
-                self.post(_Expiring(generation, event.seconds))
+                self.post(Expiring(generation, event.seconds))
             case ToolCall() | ToolCallCancelled():
                 self.post(event)
         self._emit_and_follow(event)
@@ -369,11 +342,11 @@ class Supervisor(Worker):
                 self._act_on(mail)
             case News():
                 self._hear_news(mail)
-            case _DeviceOpened(device, error):
+            case DeviceOpened(device, error):
                 self._device_opened(device, error)
-            case _Expiring(generation, seconds) if generation == self._generation:
+            case Expiring(generation, seconds) if generation == self._generation:
                 self._move_on_soon(seconds)
-            case _Quiet() if self._moving_on:
+            case Quiet() if self._moving_on:
                 self._move_on()
             case ToolCall():
                 self._call_tool(mail)
@@ -654,7 +627,7 @@ class Supervisor(Worker):
                     mail = self._mailbox.get(timeout=min(LOOK, patience.remaining() or 0.0))
                 except queue.Empty:
                     continue
-                if isinstance(mail, _PlayedOut | Close):
+                if isinstance(mail, PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()
