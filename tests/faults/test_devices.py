@@ -129,10 +129,10 @@ def microphone_cannot_be_closed(trial: Trial) -> None:
         microphone.closed += 1
         raise DeviceLostError("another thread hangs in the sound system")
 
-    spoil(microphone, close=close)
-    mend = spoil(microphone, read=gone)
+    mends = [spoil(microphone, close=close), spoil(microphone, read=gone)]
     trial.wait_for(DeviceLost)
-    mend()
+    for mend in mends:
+        mend()
     trial.heal()
 
 
@@ -221,19 +221,14 @@ def both_hang_at_first(trial: Trial) -> None:
 
 
 def both_flicker(trial: Trial) -> None:
-    """A loose plug: ten times lost and found."""
-    for number in range(1, 6):
-        for device in (trial.microphone, trial.speaker):
-            spoil(device, pending=gone, read=gone)()
-            mend = spoil(device, pending=gone) if device is trial.speaker else spoil(device, read=gone)
-            lost = 2 * number - (device is trial.microphone)
-            trial.wait_for(DeviceLost, lost)
+    """A loose plug: three times lost and found."""
+    for number in range(1, 4):
+        mends = [spoil(trial.microphone, read=gone), spoil(trial.speaker, pending=gone)]
+        trial.wait_for(DeviceLost, 2 * number)
+        for mend in mends:
             mend()
-    trial.heal()
-
-
-def too_late(trial: Trial) -> None:
-    trial.open()
+        trial.heal()
+        restored(trial, 2 * number)
 
 
 def deaf(trial: Trial) -> None:
@@ -243,6 +238,9 @@ def deaf(trial: Trial) -> None:
 
     def hang() -> bytes | None:
         go_on.wait(PATIENCE)
+        if len(trial.of(DeviceLost)):
+            microphone.closed += 1
+            raise DeviceLostError("replaced")
         return StampingMicrophone.read(microphone)
 
     spoil(microphone, read=hang)
