@@ -249,3 +249,12 @@ def test_a_device_that_cannot_even_be_closed_is_lost_like_any_other(start: Start
     assert isinstance(rig.event(), DeviceLost)
     assert rig.frame() == bytes(640)
     assert rig.faults.empty()
+
+
+def test_a_source_that_yields_empty_frames_is_lost(start: Start) -> None:
+    """It would fill the outbox, and the wire, as fast as the processor can."""
+    microphone = HandMicrophone([b"", b"", b"", b"\x07" * 640])
+    rig = start(microphone)
+    assert isinstance(rig.event(), DeviceLost)
+    assert rig.event() == DeviceRestored("microphone")
+    assert microphone.opened[2:], "one trial found nothing either"

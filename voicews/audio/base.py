@@ -24,7 +24,7 @@ class AudioSource(ABC):
         """Get ready to deliver frames of ``frame_samples`` samples per channel in ``format``.
 
         If another thread still hangs in :meth:`read`, as some drivers do when their device dies,
-        the old device is left to it and a new one opened.
+        the old device is left to it, to be given back when it returns, and a new one opened.
 
         Raises:
             AudioError: the device cannot be had; the message says what to do.
@@ -36,6 +36,7 @@ class AudioSource(ABC):
 
         Returns:
             ``frame_samples`` samples, or None at the end (a file has one), also when asked again.
+            None at all (``b""``) counts as a failure of the device.
 
         Raises:
             AudioError: the device has failed.
@@ -61,7 +62,8 @@ class AudioSink(ABC):
     def open(self, format: AudioFormat) -> None:
         """Get ready for sound in ``format``.
 
-        If another thread still hangs in a call, the old device is left to it.
+        If another thread still hangs in a call, the old device is left to it, to be given back
+        when it returns.
 
         Raises:
             AudioError: the device cannot be had; the message says what to do.

@@ -11,7 +11,7 @@ from voicews.audio.silence import SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, BackendMissing, DeviceNotFound, FormatUnsupported
+from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
 from voicews.threads.device_worker import Abandoned, DeviceWorker
@@ -110,7 +110,7 @@ class Capture(DeviceWorker):
         if self._reopening.ready():
             self._reopen()
         try:
-            pcm = self._in_device(self._present.read, self._patience if self._fresh else None)
+            pcm = self._in_device(self._read, self._patience if self._fresh else None)
         except AudioError as error:
             log.warning("microphone lost, sending silence: %s", error)
             self._lose(error)
@@ -161,10 +161,13 @@ class Capture(DeviceWorker):
         self._present = SilenceSource()
         self._open(self._present)
 
+    def _read(self) -> bytes | None:
+        return _something(self._present.read())
+
     def _try_out(self) -> None:
         self._source.open(self._format, self._frame_samples)
         try:
-            self._source.read()
+            _something(self._source.read())
         finally:
             self._source.close()
 
@@ -178,3 +181,10 @@ class Capture(DeviceWorker):
         self._present = self._source
         self._reopening.opened()
         self._emit(DeviceRestored("microphone"))
+
+
+def _something(pcm: bytes | None) -> bytes | None:
+    """A frame without samples takes no time, and there would be thousands in a second."""
+    if pcm is not None and not pcm:
+        raise DeviceLostError("the microphone yields nothing")
+    return pcm
