@@ -19,8 +19,8 @@ from voicews.errors import (
     ConnectFailed,
     ConnectionClosed,
     KeepaliveTimeout,
-    SessionExpired,
     ServiceError,
+    SessionExpired,
     VoicewsError,
 )
 from voicews.events import Event
