@@ -6,6 +6,7 @@ and can behave badly.  Needs ``pip install voicews[testing]``.
 
 from voicews.testing.deepgram_agent import FakeDeepgramAgent, FakeDeepgramAgentConnection
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
+from voicews.testing.elevenlabs_agent import FakeElevenLabsAgent, FakeElevenLabsAgentConnection
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
@@ -20,6 +21,8 @@ __all__ = [
     "FakeDeepgramAgentConnection",
     "FakeDeepgramListen",
     "FakeDeepgramListenConnection",
+    "FakeElevenLabsAgent",
+    "FakeElevenLabsAgentConnection",
     "FakeOpenAIConnection",
     "FakeOpenAIRealtime",
     "FakeServer",
