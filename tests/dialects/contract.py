@@ -302,6 +302,7 @@ class DialectContract(ABC):
     def test_classify_gives_an_error_back(self) -> None:
         error = RemoteProtocolError("x")
         assert isinstance(self.dialect().classify(error), Exception)
+        assert isinstance(self.start().classify(error), Exception)
 
     def test_the_module_is_pure(self) -> None:
         """No socket, thread, clock or chance, not even imported."""

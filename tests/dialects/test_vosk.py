@@ -10,10 +10,10 @@ import pytest
 
 from tests.dialects.contract import DialectContract
 from tests.dialects.golden import replay
-from voicews.commands import EndTurn, SendAudio, SendMessage
+from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
 from voicews.dialects import Dialect, Session, Vosk
-from voicews.errors import ConfigError, Unsupported
+from voicews.errors import ConfigError, ConnectionClosed, ServiceError, Unsupported, VoicewsError
 from voicews.events import Event, Message, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History, Turn
 
@@ -247,6 +247,27 @@ def test_much_sound_is_sent_again_in_pieces_that_servers_take() -> None:
     sound = [message for message in new.messages_to_send() if isinstance(message, bytes)]
     assert sum(map(len, sound)) == 960_000
     assert max(map(len, sound)) <= 500_000
+
+
+@pytest.mark.parametrize("command", [None, EndTurn(), SendMessage("nonsense")])
+def test_a_server_that_fails_at_our_text_would_fail_again(command: Command | None) -> None:
+    session = begin()
+    if command is not None:
+        tell(session, {"partial": ""})
+        session.send(command)
+    failed = session.classify(ConnectionClosed(1011))
+    assert isinstance(failed, ServiceError)
+    assert (failed.fatal, failed.code) == (True, 1011)
+    assert isinstance(failed.__cause__, ConnectionClosed)
+
+
+def test_other_ends_are_what_they_seem() -> None:
+    session = begin()
+    for error in (ConnectionClosed(1006), VoicewsError("x")):
+        assert session.classify(error) is error
+    tell(session, {"partial": ""})
+    fault_of_its_own = ConnectionClosed(1011)
+    assert session.classify(fault_of_its_own) is fault_of_its_own
 
 
 def test_golden() -> None:

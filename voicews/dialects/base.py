@@ -126,5 +126,10 @@ class Session(ABC):
     def finish(self) -> None:
         """Say that nothing more will come."""
 
+    def classify(self, error: VoicewsError) -> VoicewsError:
+        """What the end of this very connection means, where that depends on what was said before: what
+        :meth:`Dialect.classify` gets to judge.  Called once, with what ended it."""
+        return error
+
     def tick(self, now: float) -> None:  # noqa: B027 - most dialects have nothing to do here
         """Called every :attr:`tick_interval` seconds with a monotonic time."""

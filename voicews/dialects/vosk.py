@@ -26,13 +26,15 @@ from voicews.dialects.settings import (
     checked_url,
 )
 from voicews.dialects.soundlog import SoundLog
-from voicews.errors import Unsupported
+from voicews.errors import ConnectionClosed, ServiceError, Unsupported, VoicewsError
 from voicews.events import Event, Message, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History
 from voicews.tools import Tool
 
 __all__ = ["Vosk"]
 
+_FAILED = 1011
+"""The server's only way to report an error."""
 _EOF = '{"eof" : 1}'
 _RESET = '{"reset" : 1}'
 _LARGEST = 500_000
@@ -137,6 +139,8 @@ class _VoskSession(Session):
         self._asked: deque[float] = deque(maxlen=_MOST_OWED)
         """For each answer that the server owes: the position up to which it will then have heard."""
         self._partial = ""
+        self._risky = True
+        """True after a text message, until the server has answered something: it may have been too much."""
         self._finishing = False
         self._finished = False
 
@@ -159,6 +163,19 @@ class _VoskSession(Session):
     def messages_to_send(self) -> list[str | bytes]:
         messages, self._to_send = self._to_send, []
         return messages
+
+    def classify(self, error: VoicewsError) -> VoicewsError:
+        """A server that fails at what we say would fail at it again."""
+        if isinstance(error, ConnectionClosed) and error.code == _FAILED and self._risky:
+            failed = ServiceError(
+                "the server failed at a text message: the settings, the end of a turn, or one of yours; "
+                "docs/dialects/vosk.md tells the usual reasons",
+                code=_FAILED,
+                fatal=True,
+            )
+            failed.__cause__ = error
+            return failed
+        return error
 
     # -- what we say ------------------------------------------------------------------------
 
@@ -191,6 +208,7 @@ class _VoskSession(Session):
         """Say something that is answered, unless it is about the settings."""
         self._say_chunk()
         self._to_send.append(message)
+        self._risky = isinstance(message, str)
         if isinstance(message, bytes) or "config" not in message:
             self._asked.append(self._log.sent)
 
@@ -219,6 +237,7 @@ class _VoskSession(Session):
         The server in C++ takes the settings for sound and answers them too; it is then one message
         ahead of the truth, and the answer to our last message comes when none is owed.
         """
+        self._risky = False
         return self._asked.popleft() if self._asked else self._log.sent
 
     def _heard_so_far(self, text: str) -> list[Event]:

@@ -12,6 +12,7 @@ from voicews.testing import steps
 from voicews.testing.certificates import Certificates
 from voicews.testing.deepgram_agent import FakeDeepgramAgent, FakeDeepgramAgentConnection
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
+from voicews.testing.elevenlabs_agent import FakeElevenLabsAgent, FakeElevenLabsAgentConnection
 from voicews.testing.fault_proxy import FaultProxy
 from voicews.testing.fault_server import FaultConnection, FaultServer
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
@@ -29,6 +30,8 @@ __all__ = [
     "FakeDeepgramAgentConnection",
     "FakeDeepgramListen",
     "FakeDeepgramListenConnection",
+    "FakeElevenLabsAgent",
+    "FakeElevenLabsAgentConnection",
     "FakeOpenAIConnection",
     "FakeOpenAIRealtime",
     "FakeServer",

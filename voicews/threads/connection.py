@@ -226,9 +226,11 @@ class Connection(Listener):
         if not isinstance(cause, VoicewsError):
             return cause
         try:
+            with self._session_lock:
+                cause = self.session.classify(cause)
             return self._dialect.classify(cause)
         except BaseException:  # the connection must end, whatever the dialect thinks of it
-            log.exception("%s.classify() failed", type(self._dialect).__name__)
+            log.exception("%s: classify() failed", type(self._dialect).__name__)
             return cause
 
     # -- for the sender, on its thread ----------------------------------------------------------
