@@ -79,7 +79,9 @@ def test_a_whole_name_wins_over_a_part() -> None:
 
 
 def test_no_device_at_all() -> None:
-    with pytest.raises(DeviceNotFound, match=r"no microphone: connect one, .*SilenceSource\(\) does without"):
+    with pytest.raises(
+        DeviceNotFound, match=r"no microphone: connect one, .*VOICEWS_AUDIO=null .*SilenceSource\(\) from"
+    ):
         choose(DEVICES[:1], None, "input")
     with pytest.raises(DeviceNotFound, match=r"no loudspeaker: .*NullSink\(\)"):
         choose([], "x", "output")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from tests.conftest import missing_part
 from tests.examples.programs import ROOT, VoiceServer, a_port, for_port, running
 
 EXAMPLES = ROOT / "examples"
@@ -53,7 +55,8 @@ def test_ten_lines(server: VoiceServer, tmp_path: Path) -> None:
 
 
 def test_pi_button(server: VoiceServer, tmp_path: Path) -> None:
-    pytest.importorskip("gpiozero")
+    if importlib.util.find_spec("gpiozero") is None:
+        missing_part("no gpiozero: pip install gpiozero")
     script = for_port(EXAMPLES / "pi_button.py", server.port, tmp_path)
     with running(Path(__file__).with_name("run_with_pins.py"), script) as program:
         assert server.wait_for("text")["text"] == "Greet the visitor."

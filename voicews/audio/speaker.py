@@ -514,7 +514,8 @@ def _init(pygame: ModuleType, format: AudioFormat, buffer: int, name: str | None
     except pygame.error as error:
         raise DeviceNotFound(
             f"no loudspeaker could be opened ({error}): connect one, or start the sound server "
-            "(PulseAudio, PipeWire); NullSink() does without"
+            "(PulseAudio, PipeWire); without one: VOICEWS_AUDIO=null in the environment, or NullSink() "
+            "from voicews.audio"
         ) from error
 
 

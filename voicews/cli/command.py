@@ -73,7 +73,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except VoicewsError as error:
         if arguments.verbose:
             traceback.print_exception(error)
-        print(f"voicews: {one_line(error)}", file=sys.stderr)
+        told = one_line(error, getattr(arguments, "url", None))
+        print(f"voicews: {told}", file=sys.stderr)
         return USAGE if type(error) is ConfigError else FAILED
 
 
