@@ -78,9 +78,12 @@ def test_ctrl_c_soon_after_the_start(after: float) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        threading.Event().wait(after)
-        running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        try:
+            threading.Event().wait(after)
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     # Before the first line of ours Python ends in its own way, and `env` too.
     too_early = running.returncode in (1, -signal.SIGINT) and f"{os.sep}voicews{os.sep}" not in err
     assert too_early or (running.returncode in (0, 130) and "Traceback" not in err), err
