@@ -200,7 +200,8 @@ def _frames_add_up(trial: Trial) -> Iterator[str]:
 
 
 def _hush(trial: Trial) -> Iterator[str]:
-    for (_, earlier), (_, later) in pairwise(trial.speaker.heard):
+    numbers = [number for _, number in trial.speaker.heard if number]  # 0 is silence
+    for earlier, later in pairwise(numbers):
         if later < earlier:
             yield f"sound of connection {later} was heard after that of {earlier}"
 
