@@ -23,6 +23,7 @@ import voicews.assistant
 import voicews.audio
 import voicews.commands
 import voicews.dialects
+import voicews.testing
 from tests.examples.programs import VoiceServer, for_port, running
 from voicews.audio import NullSink, SilenceSource
 
@@ -118,7 +119,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_reference_knows_every_public_name() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = set(voicews.__all__) - {"VoiceClient"}
-    for module in (voicews.assistant, voicews.audio, voicews.commands, voicews.dialects):
+    for module in (voicews.assistant, voicews.audio, voicews.commands, voicews.dialects, voicews.testing):
         names |= set(module.__all__)
     names |= {name for name in vars(voicews.VoiceClient) if not name.startswith("_")}
     assert {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from tests.faults.ledger import Frame
 from tests.faults.matrix import Ends, Fails, Recovers, Row
 from tests.faults.trial import Trial
 from voicews import (
@@ -165,8 +166,10 @@ def _attempts(trial: Trial) -> Iterator[str]:
 
 def _audio(trial: Trial) -> Iterator[str]:
     frames = trial.ledger.frames
-    if any(later.number <= earlier.number for earlier, later in pairwise(frames)):
-        yield "frames came twice or out of order"
+    if len({frame.number for frame in frames}) < len(frames):
+        yield "frames came twice"
+    if any(later.number <= earlier.number for earlier, later in _neighbours(trial)):
+        yield "frames came out of order"
     oldest = trial.config.buffers.max_audio_age + AGE + trial.fault.transit
     for frame in frames:
         if frame.arrived - frame.captured > oldest:
@@ -177,6 +180,13 @@ def _audio(trial: Trial) -> Iterator[str]:
         yield f"sound came {trial.back_after:.2f} s after the fault was over"
     if trial.error is None and trial.voice.state is not State.IDLE:
         yield from _frames_add_up(trial)
+
+
+def _neighbours(trial: Trial) -> Iterator[tuple[Frame, Frame]]:
+    """Frames that came one after the other over the same connection."""
+    frames = trial.ledger.frames
+    for connection in {frame.connection for frame in frames}:
+        yield from pairwise(frame for frame in frames if frame.connection == connection)
 
 
 def _frames_add_up(trial: Trial) -> Iterator[str]:
@@ -190,17 +200,14 @@ def _frames_add_up(trial: Trial) -> Iterator[str]:
     arrived = len(trial.ledger.frames)
     if arrived > stats.frames_sent:
         yield f"{arrived} frames arrived, but {stats.frames_sent} were sent"
-    holes = sum(
-        later.number - earlier.number - 1
-        for earlier, later in pairwise(trial.ledger.frames)
-        if later.connection == earlier.connection
-    )
+    holes = sum(later.number - earlier.number - 1 for earlier, later in _neighbours(trial))
     if holes > dropped:
         yield f"{holes} frames are missing within connections, but {dropped} were dropped"
 
 
 def _hush(trial: Trial) -> Iterator[str]:
-    for (_, earlier), (_, later) in pairwise(trial.speaker.heard):
+    numbers = [number for _, number in trial.speaker.heard if number]  # 0 is silence
+    for earlier, later in pairwise(numbers):
         if later < earlier:
             yield f"sound of connection {later} was heard after that of {earlier}"
 

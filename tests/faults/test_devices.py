@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.faults import disk_faults, matrix, sound_faults
+from tests.faults.apart import attempt_apart
 from tests.faults.conftest import Try
 from tests.faults.ledger import ListeningSpeaker, StampingMicrophone
-from tests.faults.matrix import Fails, Fault, Recovers
+from tests.faults.matrix import Fails, Fault, Recovers, Row
 from tests.faults.trial import PATIENCE, Trial
+from tests.sound.virtual import VirtualSound
 from voicews import (
     AudioStalled,
     DeviceLost,
@@ -289,3 +292,30 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_device(fault: Fault, attempt: Try) -> None:
     attempt(fault, "Microphone and loudspeaker")
+
+
+# -- real drivers on a virtual sound server -------------------------------------------------------
+
+EXCUSED = {
+    "sound server killed between two reads": {
+        "ends": "PortAudio hangs for ever in that read, so its thread and four pipes are left, "
+        "until the program ends, which it does as usual"
+    }
+}
+
+
+@pytest.mark.sound
+@pytest.mark.parametrize("fault", sound_faults.FAULTS, ids=str)
+def test_a_sound_server(fault: Fault) -> None:
+    family = "A real sound server and its drivers"
+    if (missing := VirtualSound.missing()) is not None:
+        matrix.record(Row(family, fault.name, "", None, {}, skipped=missing))
+        pytest.skip(missing)
+    attempt_apart("tests.faults.sound_faults", fault, family, excused=EXCUSED.get(fault.name))
+
+
+# -- the disk -------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_while_recording() -> None:
+    attempt_apart("tests.faults.disk_faults", disk_faults.FULL, "Microphone and loudspeaker")
