@@ -20,6 +20,7 @@ from voicews.testing import FakeAnswer, FakeElevenLabsAgent
 from voicews.testing.speech import hum
 
 NOON = FakeAnswer("It is noon.", call=("get_time", {"zone": "UTC"}))
+SOUND = AudioFormat(16000)
 GREETING = "Hello, and welcome to this very long greeting."
 TYPES = ("@elevenlabs/types@0.23.0", "typescript@5.9.3")
 
@@ -43,7 +44,9 @@ def test_a_call_by_their_client(said_by_fakes: list[Any]) -> None:
         key="right",
         beat=0.2,
     ) as server:
-        told = run("elevenlabs", "elevenlabs_agent", f"http{server.address[2:]}")
+        # What is late after the interruption must not be among it.
+        sound = len(hum(GREETING, SOUND) + hum("It is noon.You are welcome.", SOUND))
+        told = run("elevenlabs", "elevenlabs_agent", f"http{server.address[2:]}", str(sound))
         assert not server.failures
         connection = server.connection()
         assert list(connection.results.values()) == ["12:00 UTC"]
@@ -62,8 +65,7 @@ def test_a_call_by_their_client(said_by_fakes: list[Any]) -> None:
         ["stopped"],
         ["over", "user"],
     ]
-    sound = hum(GREETING, AudioFormat(16000)) + hum("It is noon.You are welcome.", AudioFormat(16000))
-    assert told["sound"] == len(sound)  # what was late after the interruption is not among it
+    assert told["sound"] == sound
     assert told["id"] == "conversation-1"
     assert {"interruption", "agent_response_correction", "client_tool_call"} <= kinds(said_by_fakes)
 

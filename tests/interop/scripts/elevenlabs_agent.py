@@ -1,4 +1,4 @@
-"""ElevenLabs' own client in a call: ``elevenlabs_agent.py ADDRESS``, of HTTP.
+"""ElevenLabs' own client in a call: ``elevenlabs_agent.py ADDRESS BYTES``, of HTTP and of sound.
 
 It signs in, hears the greeting, speaks, interrupts, answers a function's call, writes, and
 prints what it understood, in order, and the bytes of sound.
@@ -41,7 +41,9 @@ class Sound(AudioInterface):
         note("stopped")
 
     def output(self, audio: bytes) -> None:
-        sound.append(len(audio))
+        with news:
+            sound.append(len(audio))
+            news.notify_all()
 
     def interrupt(self) -> None:
         note("interrupted")
@@ -74,6 +76,8 @@ conversation.register_user_activity()
 conversation.send_user_message("Thanks.")
 wait_for("agent", "You are welcome.")
 wait_for("latency", 50)
+with news:
+    news.wait_for(lambda: sum(sound) >= int(sys.argv[2]), 20)
 conversation.end_session()
 conversation_id = conversation.wait_for_session_end()
 print(json.dumps({"heard": heard, "sound": sum(sound), "id": conversation_id}))
