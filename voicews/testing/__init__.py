@@ -7,6 +7,7 @@ and can behave badly.  Needs ``pip install voicews[testing]``.
 from voicews.testing.deepgram_agent import FakeDeepgramAgent, FakeDeepgramAgentConnection
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
 from voicews.testing.elevenlabs_agent import FakeElevenLabsAgent, FakeElevenLabsAgentConnection
+from voicews.testing.gemini_live import FakeGeminiConnection, FakeGeminiLive
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
@@ -23,6 +24,8 @@ __all__ = [
     "FakeDeepgramListenConnection",
     "FakeElevenLabsAgent",
     "FakeElevenLabsAgentConnection",
+    "FakeGeminiConnection",
+    "FakeGeminiLive",
     "FakeOpenAIConnection",
     "FakeOpenAIRealtime",
     "FakeServer",
