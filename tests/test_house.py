@@ -24,7 +24,7 @@ LONGEST = 650
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline"),
     ("backoff", "config", "buffers", "stats"),
-    ("history", "lifecycle", "events", "commands"),
+    ("history", "tools", "lifecycle", "events", "commands"),
     ("wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
