@@ -433,6 +433,7 @@ def test_results(result: Any, error: str | None, told: str) -> None:
         {"code": 1008, "reason": "wrong"},
         {"code": 1011, "error_type": "invalid_message", "message": "wrong"},
         {"code": 1000, "error_type": "max_duration_exceeded", "message": "wrong"},
+        {"code": 1011, "error_type": "safety_violation", "message": "wrong"},
     ],
     ids=str,
 )

@@ -65,6 +65,12 @@ class Caller:
             pcm[start : start + size].ljust(size, b"\0") for start in range(0, len(pcm), size)
         )
 
+    def wait_until_spoken(self) -> None:
+        """Until the client has taken all that the microphone had."""
+        never = threading.Event()
+        while self.microphone.frames:
+            never.wait(0.01)
+
     def hear(
         self, kind: type[E], number: int = 1, which: Callable[[E], object] = bool, timeout: float = PATIENCE
     ) -> E:

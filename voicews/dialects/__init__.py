@@ -4,6 +4,7 @@ from voicews.dialects.base import Dialect, Request, Session
 from voicews.dialects.deepgram_agent import DeepgramAgent
 from voicews.dialects.deepgram_listen import DeepgramListen
 from voicews.dialects.elevenlabs_agent import ElevenLabsAgent
+from voicews.dialects.gemini_live import GeminiLive
 from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 from voicews.dialects.vosk import Vosk
@@ -14,6 +15,7 @@ __all__ = [
     "DeepgramListen",
     "Dialect",
     "ElevenLabsAgent",
+    "GeminiLive",
     "OpenAIRealtime",
     "Plain",
     "Request",

@@ -67,9 +67,17 @@ _16_KHZ = AudioFormat(16000)
 _FORMAT = re.compile(r"(pcm|ulaw)_(\d{4,6})")
 _FATAL_CODES = frozenset({1002, 1008})
 _FATAL_TYPES = frozenset(
-    {"override_error", "missing_dynamic_variable", "invalid_message", "max_duration_exceeded"}
+    {
+        "invalid_message",
+        "max_duration_exceeded",
+        "missing_dynamic_variable",
+        "missing_dynamic_variable_transfer",
+        "missing_fields",
+        "override_error",
+        "safety_violation",
+    }
 )
-"""Errors that would come again; and a limit of the agent's owner, which a new call would evade."""
+"""Errors that would come again, and limits that a new call would evade."""
 _GAP_TICKS = 4
 """Ticks without sound after which an answer is held to be over: the server does not say so."""
 _REMEMBERED = 100

@@ -20,7 +20,7 @@ from voicews.commands import (
 )
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url
-from voicews.dialects.messages import Json
+from voicews.dialects.messages import Json, merged
 from voicews.dialects.openai_session import OpenAISession, Rules
 from voicews.dialects.settings import (
     checked_headers,
@@ -268,7 +268,7 @@ class OpenAIRealtime(Dialect):
         return OpenAISession(
             Rules(
                 self.input_format,
-                settings=_merged(settings, self.options),
+                settings=merged(settings, self.options),
                 sign={"type": self.session_type} if self.version == "ga" else {},
                 restored=tuple(self._item(turn.role, turn.text) for turn in history) if converses else (),
                 converses=converses,
@@ -375,14 +375,3 @@ class OpenAIRealtime(Dialect):
         said = "text" if self.version == "beta" else "output_text"
         kind = "input_text" if role == "user" else said
         return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
-
-
-def _merged(settings: Mapping[str, Any], further: Mapping[str, Any]) -> Json:
-    """Both, object by object; the further one wins."""
-    merged = dict(settings)
-    for name, value in further.items():
-        own = merged.get(name)
-        merged[name] = (
-            _merged(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
-        )
-    return merged

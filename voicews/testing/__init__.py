@@ -15,6 +15,7 @@ from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramList
 from voicews.testing.elevenlabs_agent import FakeElevenLabsAgent, FakeElevenLabsAgentConnection
 from voicews.testing.fault_proxy import FaultProxy
 from voicews.testing.fault_server import FaultConnection, FaultServer
+from voicews.testing.gemini_live import FakeGeminiConnection, FakeGeminiLive
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
@@ -32,6 +33,8 @@ __all__ = [
     "FakeDeepgramListenConnection",
     "FakeElevenLabsAgent",
     "FakeElevenLabsAgentConnection",
+    "FakeGeminiConnection",
+    "FakeGeminiLive",
     "FakeOpenAIConnection",
     "FakeOpenAIRealtime",
     "FakeServer",

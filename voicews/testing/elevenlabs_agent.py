@@ -64,7 +64,7 @@ class FakeElevenLabsAgentConnection(FakeConnection):
         """
         self.send({"type": kind, payload: fields})
 
-    def fail(self, message: str, *, code: int = 1011, error_type: str = "internal_error") -> None:
+    def fail(self, message: str, *, code: int = 1011, error_type: str = "unknown") -> None:
         """Report an error; nothing ends by it.
 
         Raises:
