@@ -24,7 +24,7 @@ import voicews.audio
 import voicews.commands
 import voicews.dialects
 import voicews.testing
-from tests.examples.programs import VoiceServer, running
+from tests.examples.programs import VoiceServer, for_port, running
 from voicews.audio import NullSink, SilenceSource
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,12 @@ def test_snippet_runs(snippet: Snippet) -> None:
 def test_snippet_runs_beside_a_server(snippet: Snippet, tmp_path: Path) -> None:
     script = tmp_path / "snippet.py"
     script.write_text(snippet.code, encoding="utf-8")
-    with contextlib.closing(VoiceServer()), running(script) as program:
+    other = tmp_path / "other"
+    other.mkdir()
+    with (
+        contextlib.closing(VoiceServer()) as server,
+        running(for_port(script, server.port, other)) as program,
+    ):
         _, errors = program.communicate(timeout=30)
     assert (program.returncode, errors) == (0, "")
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import ModuleType
 
 import pytest
 
 from voicews.audio import portaudio
 from voicews.audio.portaudio import Device, Direction, Stream, choose, list_devices
 from voicews.config import AudioFormat
-from voicews.errors import BackendMissing, DeviceLostError, DeviceNotFound
+from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound
 
 
 def device(index: int, name: str, inputs: int = 0, outputs: int = 0, default: bool = False) -> Device:
@@ -78,7 +79,9 @@ def test_a_whole_name_wins_over_a_part() -> None:
 
 
 def test_no_device_at_all() -> None:
-    with pytest.raises(DeviceNotFound, match=r"no microphone: connect one, .*SilenceSource\(\) does without"):
+    with pytest.raises(
+        DeviceNotFound, match=r"no microphone: connect one, .*VOICEWS_AUDIO=null .*SilenceSource\(\) from"
+    ):
         choose(DEVICES[:1], None, "input")
     with pytest.raises(DeviceNotFound, match=r"no loudspeaker: .*NullSink\(\)"):
         choose([], "x", "output")
@@ -112,6 +115,16 @@ def test_a_thread_that_hangs_in_portaudio_does_not_take_the_others_along(
         thread.start()
         thread.join(10)
     assert "hanging in the sound system" in str(caught[0])
+
+
+def test_a_portaudio_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(ModuleType):
+        def PyAudio(self) -> None:  # noqa: N802 - the library's name
+            raise OSError(-9999, "Unanticipated host error")
+
+    monkeypatch.setitem(sys.modules, "pyaudio", Broken("pyaudio"))
+    with pytest.raises(AudioError, match="does not start: Unanticipated host error"):
+        list_devices()
 
 
 class BrokenStream:

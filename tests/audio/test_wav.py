@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import time
 import wave
@@ -323,3 +324,36 @@ def test_half_a_sample_that_a_full_disk_took_is_cut_off(tmp_path: Path) -> None:
     sink.write(counting(1000))
     sink.close()
     assert read(path) == (MONO, counting(1000) * 2)
+
+
+def test_a_file_that_cannot_be_read_after_all(tmp_path: Path) -> None:
+    unreadable = Path("/proc/self/mem")
+    with pytest.raises(AudioError, match="cannot read /proc/self/mem: Input/output error"):
+        WavSource(unreadable).open(MONO, 320)
+    source = WavSource(write(tmp_path / "a.wav", counting(1000)))
+    source.open(MONO, 320)
+    assert source._file is not None
+    source._file.close()
+    with unreadable.open("rb") as source._file, pytest.raises(AudioError, match="Input/output error"):
+        source.read()
+    source.close()
+
+
+def test_a_disk_that_fails_at_the_end(tmp_path: Path) -> None:
+    class Full(io.BytesIO):
+        tries = 0
+
+        def close(self) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError(28, "No space left on device")
+            super().close()
+
+    sink = WavSink(tmp_path / "b.wav")
+    sink.open(MONO)
+    assert sink._file is not None
+    sink._file.close()
+    sink._file = Full()
+    with pytest.raises(AudioError, match=r"cannot write .*No space left on device"):
+        sink.close()
+    sink.close()

@@ -108,6 +108,21 @@ def test_devices_that_do_not_open_lead_to_the_script_unless_they_were_named(
     assert capsys.readouterr().err.splitlines()[-1].startswith("voicews: the microphone is gone")
 
 
+def test_without_a_loudspeaker_written_questions_are_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none_at_all() -> list[str]:
+        raise DeviceNotFound("no loudspeaker could be opened")
+
+    monkeypatch.delenv("VOICEWS_AUDIO", raising=False)
+    monkeypatch.setattr(demo, "loudspeakers", none_at_all)
+    light = ["--ears", "pocketsphinx", "--voice", "flite"]
+    assert main(["demo", "--text", "What is two plus two?", *light]) == 0
+    out, err = capsys.readouterr()
+    assert "voice  Two plus two is four." in out
+    assert err.count("no loudspeaker here: the answers are shown and not heard") == 1
+
+
 # -- Ctrl+C at any moment -----------------------------------------------------------------------------
 
 

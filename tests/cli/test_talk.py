@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.answering import tone
+from tests.cli.answering import answering, tone
 from tests.cli.conftest import Command
 from tests.cli.test_recorded_speech import recording
 from tests.peer import Peer, unused_port
@@ -104,7 +104,9 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_token_that_is_wrong(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
     server.refuse_with = 401
     assert main(["talk", server.url]) == 1
-    assert "another token" in failure(capsys)
+    told = failure(capsys)
+    assert f" {server.url.split('/')[2]} " in told
+    assert told.count("token") == told.count("--header") == 1
 
 
 @pytest.mark.parametrize(
@@ -162,6 +164,18 @@ def test_ctrl_c_ends_a_live_conversation_well(
     call = server.call()
     call.wait_until_over()
     assert call.close_code == 1000
+
+
+def test_an_answer_that_was_shown_counts_although_ctrl_c_came(
+    server: Peer, command: Callable[..., Command]
+) -> None:
+    server.react = answering(seconds=20)
+    running = command("talk", server.url, "--json", "--text", "Hm?", **WITHOUT_DEVICES)
+    running.await_event("ResponseDone")
+    running.press_ctrl_c()
+    code, out, err = running.end()
+    assert (code, err) == (130, "")
+    assert events(out)[-1]["turns"] == 1
 
 
 def test_ctrl_c_while_it_waits_for_an_answer(server: Peer, command: Callable[..., Command]) -> None:

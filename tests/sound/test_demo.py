@@ -60,7 +60,7 @@ def test_a_conversation_by_microphone_and_loudspeaker(sound: VirtualSound) -> No
     demo = subprocess.Popen(
         [
             *(sys.executable, "-X", "dev", "-W", "error", "-m", "voicews", "demo", "--json"),
-            *("--mic", "default", "--speaker", "0"),
+            *("--mic", "default", "--speaker", "loudspeaker"),
             *("--turns", str(len(script)), "--drop-after", str(DROP_AFTER)),
         ],
         stdout=subprocess.PIPE,

@@ -53,7 +53,14 @@ def test_frames_have_the_length_asked_for_and_come_in_real_time(sound: VirtualSo
 
 @pytest.mark.parametrize(
     ("rate", "wanted"),
-    [(48000, MONO), (44100, MONO), (44100, AudioFormat(24000)), (None, AudioFormat(16000, 2)), (8000, MONO)],
+    [
+        (48000, MONO),
+        (44100, MONO),
+        (44100, AudioFormat(24000)),
+        (None, AudioFormat(16000, 2)),
+        (8000, MONO),
+        (16000, AudioFormat(24000)),
+    ],
     ids=str,
 )
 def test_another_rate_is_converted(sound: VirtualSound, rate: int | None, wanted: AudioFormat) -> None:
@@ -66,6 +73,7 @@ def test_another_rate_is_converted(sound: VirtualSound, rate: int | None, wanted
     microphone = Microphone(rate=rate)
     microphone.open(wanted, wanted.samples(0.02))
     speaking = sound.start_speaking(said.tobytes())
+    assert len(microphone.read()) == wanted.bytes(0.02)
     pcm = capture(microphone, 2.0)
     assert speaking.wait(10) == 0
     microphone.close()

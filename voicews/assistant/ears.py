@@ -44,8 +44,8 @@ def load_ears(name: str = "auto", *, model_dir: str | Path | None = None) -> Ear
     """Get ears by name, or the best that this machine can run.
 
     Args:
-        name: "whisper" (any words, 200 MB of memory), "pocketsphinx" (the home helper's
-            sentences only, 60 MB), or "auto": whisper unless memory is short or it is missing.
+        name: "whisper" (any words), "pocketsphinx" (the home helper's sentences only;
+            20 MB less), or "auto": whisper unless memory is short or it is missing.
         model_dir: a folder with a Whisper model in CTranslate2's format, instead of the one
             from the registry; means "whisper" where ``name`` is "auto".
 

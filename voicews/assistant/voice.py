@@ -207,7 +207,7 @@ def load_voice(name: str = "auto") -> Voice:
     """Get a voice by name, or the best that is there.
 
     Args:
-        name: "hibari" (170 MB of memory), "flite" or "espeak-ng" (hardly any), or "auto":
+        name: "hibari", "flite" or "espeak-ng" (both 170 MB less), or "auto":
             the first of these that is there, but hibari last where memory is short.
 
     Raises:

@@ -7,7 +7,7 @@ import threading
 import time
 
 from voicews.audio.base import AudioSource
-from voicews.audio.convert import Converter
+from voicews.audio.convert import Framer
 from voicews.audio.portaudio import COMMON_RATES, Stream, open_stream
 from voicews.config import AudioFormat
 from voicews.errors import DeviceLostError, InvalidState
@@ -81,8 +81,7 @@ class Microphone(AudioSource):
 
     def _begin(self, stream: Stream, format: AudioFormat, frame_samples: int) -> None:
         log.info("microphone %r opened: %s", stream.device.name, stream.format)
-        self._converter = Converter(stream.format, format)
-        self._frame_samples = frame_samples
+        self._framer = Framer(stream.format, format, frame_samples)
         self._owner = threading.current_thread()
         self._at_once = 0.0
         self._started: float | None = None
@@ -105,13 +104,16 @@ class Microphone(AudioSource):
         stream = self._stream
         if stream is None:
             raise InvalidState("read() on a Microphone that is not open")
-        while True:
-            samples = self._converter.inputs_for(self._frame_samples)
+        while (frame := self._framer.take()) is None:
+            samples = self._framer.needs
             before = time.monotonic()
             raw = stream.read(samples)
             now = time.monotonic()
+            if self._stream is not stream:
+                raise DeviceLostError("this thread hung in the microphone's driver, and was replaced")
             if not self._is_stale(samples / stream.format.rate, before, now):
-                return self._converter.process(raw)
+                self._framer.add(raw)
+        return frame
 
     def _is_stale(self, seconds: float, before: float, now: float) -> bool:
         """Judge by the time that a frame took to come whether it is live; count what was lost."""
@@ -126,7 +128,7 @@ class Microphone(AudioSource):
         stale = self._at_once > self._BACKLOG
         if stale and not was_stale:
             self.overflows += 1
-            self._converter.flush()
+            self._framer.clear()
             log.warning("the microphone was not read for a while; stale sound is dropped")
         return stale
 

@@ -220,7 +220,7 @@ def choose(devices: Sequence[Device], wanted: int | str | None, direction: Direc
         nothing = "SilenceSource()" if direction == "input" else "NullSink()"
         raise DeviceNotFound(
             f"this machine has no {kind}: connect one, or start its sound server (PulseAudio, PipeWire); "
-            f"`voicews devices` shows what there is, and {nothing} does without"
+            f"without one: VOICEWS_AUDIO=null in the environment, or {nothing} from voicews.audio"
         )
     there_are = f"there are: {', '.join(f'{device.index} ({device.name})' for device in able)}"
     if wanted is None:

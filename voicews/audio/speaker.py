@@ -162,7 +162,7 @@ class Speaker(AudioSink):
                 raise FormatUnsupported(f"the loudspeaker was asked for {format} and gave {got}")
             pygame.mixer.set_num_channels(1)
         except BaseException:
-            _disclaim(self)
+            _disclaim()
             raise
         self._pygame = pygame
         self._owner = threading.current_thread()
@@ -293,9 +293,9 @@ class Speaker(AudioSink):
         self._clock.forget(time.monotonic())
         pygame, self._pygame = self._pygame, None
         if self._stalled:
-            _quit_patiently(self, pygame)
+            _quit_patiently(pygame)
         else:
-            _quit(self, pygame)
+            _quit(pygame)
 
     def _end_with_the_interpreter(self) -> bool:
         """End the mixer beside its owner; False if that one hangs in it."""
@@ -463,25 +463,22 @@ def _claim(speaker: Speaker, pygame: ModuleType) -> None:
         _mixer_owner = speaker
 
 
-def _disclaim(speaker: Speaker) -> None:
+def _disclaim() -> None:
     global _mixer_owner  # noqa: PLW0603
     with _mixer_lock:
-        if _mixer_owner is speaker:
-            _mixer_owner = None
+        _mixer_owner = None
 
 
-def _quit(speaker: Speaker, pygame: ModuleType) -> None:
+def _quit(pygame: ModuleType) -> None:
     try:
         pygame.mixer.quit()
     finally:
-        _disclaim(speaker)
+        _disclaim()
 
 
-def _quit_patiently(speaker: Speaker, pygame: ModuleType) -> None:
+def _quit_patiently(pygame: ModuleType) -> None:
     """End a mixer whose device hangs, without hanging with it: nobody uses it any more."""
-    quitting = threading.Thread(
-        target=_quit, args=(speaker, pygame), name="voicews-speaker-quit", daemon=True
-    )
+    quitting = threading.Thread(target=_quit, args=(pygame,), name="voicews-speaker-quit", daemon=True)
     quitting.start()
     quitting.join(_QUITTING)
     if quitting.is_alive():
@@ -517,7 +514,8 @@ def _init(pygame: ModuleType, format: AudioFormat, buffer: int, name: str | None
     except pygame.error as error:
         raise DeviceNotFound(
             f"no loudspeaker could be opened ({error}): connect one, or start the sound server "
-            "(PulseAudio, PipeWire); NullSink() does without"
+            "(PulseAudio, PipeWire); without one: VOICEWS_AUDIO=null in the environment, or NullSink() "
+            "from voicews.audio"
         ) from error
 
 
@@ -559,9 +557,8 @@ def loudspeakers() -> list[str]:
         AudioError: the mixer is in use.
     """
     pygame = _import_pygame()
-    listing = Speaker()
-    _claim(listing, pygame)
+    _claim(Speaker(), pygame)
     try:
         return _names(pygame)
     finally:
-        _disclaim(listing)
+        _disclaim()

@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.clock import Pacer, PlaybackClock
-from voicews.audio.convert import Converter, require_whole_samples
+from voicews.audio.convert import Converter, Framer, require_whole_samples
 from voicews.config import AudioFormat
 from voicews.errors import AudioError, ConfigError, FormatUnsupported, InvalidState
 
@@ -139,8 +139,7 @@ class WavSource(AudioSource):
             file.close()
             raise FormatUnsupported(f"{self._path} holds no sound that could be repeated")
         self._file, self._layout, self._left = file, layout, layout.length
-        self._frame_samples, self._sample_bytes = frame_samples, format.bytes_per_sample
-        self._converter = Converter(layout.format, format)
+        self._framer = Framer(layout.format, format, frame_samples)
         self._ended = False
         self._pacer = Pacer(frame_samples / format.rate)
 
@@ -153,25 +152,19 @@ class WavSource(AudioSource):
         """
         if self._file is None:
             raise InvalidState("read() on a WavSource that is not open")
-        if self._ended:
-            return None
-        pcm = b""
-        while missing := self._frame_samples - len(pcm) // self._sample_bytes:
-            raw = self._take(self._file, self._converter.inputs_for(missing))
-            pcm += self._converter.process(raw)
-            if not self._left:
-                if not self._loop:
-                    self._ended = True
-                    pcm += self._converter.flush()
-                    break
+        while (frame := self._framer.take()) is None and not self._ended:
+            self._framer.add(self._take(self._file, self._framer.needs))
+            if self._left:
+                continue
+            if self._loop:
                 self._file.seek(self._layout.start)
                 self._left = self._layout.length
-        if not pcm:
-            return None
-        if self._realtime:
+            else:
+                self._ended = True
+                self._framer.finish()
+        if frame is not None and self._realtime:
             self._pacer.wait()
-        frame_bytes = self._frame_samples * self._sample_bytes
-        return pcm[:frame_bytes].ljust(frame_bytes, b"\0")
+        return frame
 
     def _take(self, file: BinaryIO, samples: int) -> bytes:
         samples = min(samples, self._left)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from voicews.cli.announcements import Figures, Note, TurnScore, Verdict
+from voicews.cli.announcements import Figures, Note, TurnScore, Verdict, Written
 from voicews.errors import ConnectionClosed
 from voicews.events import (
     CallbackError,
@@ -75,18 +75,20 @@ class Narrator:
         self.state = State.IDLE
         self.hearing = ""
         self.saying = ""
+        self._written: str | None = None
+        self._linked = False
         self._lost_at: float | None = None
         self._lost_frames = 0
 
     def tell(self, event: Event) -> Iterator[Line]:
         """The lines that an event finishes, if any."""
         match event:
-            case Transcript() | Token() | ResponseDone() | Interrupted():
+            case Written() | Transcript() | Token() | ResponseDone() | Interrupted():
                 yield from self._conversation(event)
             case StateChanged() | Connected() | Disconnected() | Reconnecting() | ReconnectFailed():
                 yield from self._connection(event)
-            case FramesDropped(buffer="outbox", count=count) if self._lost_at is not None:
-                self._lost_frames += count  # told when the connection is back
+            case FramesDropped(buffer="outbox", count=count) if not self._linked:
+                self._lost_frames += count  # told when there is a connection
             case Figures() | TurnScore() | Verdict() | Note():
                 yield from _result(event)
             case _:
@@ -98,6 +100,11 @@ class Narrator:
         match event:
             case Transcript(role="user", final=False):
                 self.hearing = event.text
+            case Written(text=text):
+                self._written = text
+                yield Line("you", text, "you")
+            case Transcript(role="user", text=text) if text == self._written:
+                self._written = None  # a server that repeats what it was told
             case Transcript(role="user"):
                 self.hearing = ""
                 yield Line("you", event.text, "you")
@@ -109,6 +116,7 @@ class Narrator:
             case Token(text=text):
                 self.saying += text
             case ResponseDone():
+                self._written = None
                 yield from self._finish_answer()
             case Interrupted(heard_ms=heard):
                 yield from self._finish_answer()
@@ -137,10 +145,10 @@ class Narrator:
                         "good",
                     )
                 elif not resumed:
-                    yield Line("link", "connected", "good")
-                self._lost_at = None
+                    yield Line("link", f"connected{self._loss()}", "good")
+                self._linked, self._lost_at = True, None
             case Disconnected(error=error) if error is not None:
-                self._lost_at = event.at
+                self._linked, self._lost_at = False, event.at
                 self.hearing = ""
                 yield from self._finish_answer()
                 ended_well = isinstance(error, ConnectionClosed) and error.by_peer and error.code == 1000

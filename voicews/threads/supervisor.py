@@ -160,6 +160,8 @@ class Supervisor(Worker):
             interrupted=self._interrupted,
             played_out=lambda: self.post(_PlayedOut()),
         )
+        for worker in (self, self.callbacks, self._devices.capture, self._devices.player):
+            worker.home = self
         self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
         self._session: Session | None = None
@@ -169,6 +171,8 @@ class Supervisor(Worker):
         self._speech_stopped_at: float | None = None
         self._ping_at = 0.0
         self._alarms = Alarms()
+        self._began = time.monotonic()
+        self._took: float | None = None
         self._told_drops: dict[tuple[str, str], int] = {}
         self._abandoned: list[Connection] = []
         self.play_out = False
@@ -202,6 +206,11 @@ class Supervisor(Worker):
         """Seconds after which a close must be over, its last callbacks included."""
         playing_out = self.player.waiting + _PLAYING_OUT if self.play_out else 0.0
         return self._config.timeouts.close + playing_out + 1.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has lasted, or did."""
+        return self._took if self._took is not None else time.monotonic() - self._began
 
     @property
     def connections(self) -> int:
@@ -297,6 +306,7 @@ class Supervisor(Worker):
             self._mailbox.shutdown(immediate=True)
             self.callbacks.finish()
             self._ended(self)
+            self._took = self.seconds
             with self._changed:
                 self.over = True
                 self._changed.notify_all()
@@ -343,6 +353,9 @@ class Supervisor(Worker):
             notify(f"STATUS={new.name}")
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
+            # The first says what is wrong; the others would only say it again.
+            level = logging.WARNING if order.attempt == 1 else logging.INFO
+            log.log(level, "%s; trying again in %.1f s", fact.error, order.delay)
             self.callbacks.emit(Reconnecting(order.attempt, order.delay, fact.error))
         return order
 
