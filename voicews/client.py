@@ -10,9 +10,10 @@ import queue
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.silence import NullSink, SilenceSource
@@ -119,7 +120,7 @@ class VoiceClient:
             self._muted.set()
 
     def __repr__(self) -> str:
-        return f"<VoiceClient {self._dialect!r} {self.state.name}>"
+        return f"<VoiceClient {self._dialect!r} {self._lifecycle.state.name}>"
 
     # -- be told ----------------------------------------------------------------------------
 
@@ -336,6 +337,7 @@ class VoiceClient:
                 changed=self._changed,
                 ended=_running.discard,
             )
+            _opened.add(self)
             _running.add(supervisor)
             supervisor.start()
         try:
@@ -430,6 +432,9 @@ class VoiceClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.close()
 
     # -- talk -------------------------------------------------------------------------------
@@ -568,7 +573,35 @@ def _without_sound() -> bool:
     return value == "null"
 
 
+class _InheritedClient(VoiceClient):
+    """What an open client is in a child process: its threads and its sockets are the parent's."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_"):
+            return super().__getattribute__(name)
+        raise InvalidState(
+            f"{name} of a client that was opened before fork(): it stays with the parent process; "
+            "make a new client here, or start this process by spawn"
+        )
+
+    def _leave(self) -> None:
+        """The ``with`` block was entered, and will be left, in the parent."""
+
+
 _running: set[Supervisor] = set()
+_opened: weakref.WeakSet[VoiceClient] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child process none of the parent's threads runs, and their locks may be held for ever."""
+    for client in list(_opened):
+        if client._supervisor is not None and not client._supervisor.over:
+            client.__class__ = _InheritedClient
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @atexit.register
