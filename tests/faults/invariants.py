@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from tests.faults.ledger import Frame
 from tests.faults.matrix import Ends, Fails, Recovers, Row
-from tests.faults.trial import Trial
+from tests.faults.trial import Trial, name_of
 from voicews import (
     CallbackError,
     Connected,
@@ -67,8 +67,8 @@ def _messages(trial: Trial) -> Iterator[str]:
     for name in trial.refused:
         if trial.ledger.arrivals(name):
             yield f"{name!r} arrived, though it was refused"
-    names = [event.command for event in trial.of(Undelivered)]
-    if len(told) != len(names):
+    names = [name_of(event.command) for event in trial.of(Undelivered)]
+    if any(names.count(name) > 1 for name in set(names) & set(trial.accepted)):
         yield "something undelivered was told twice"
 
 

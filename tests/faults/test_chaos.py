@@ -110,7 +110,7 @@ class Chaos(Trial):
             self.speaker.heard.clear()
             self.ledger.frames.clear()
             self.ledger.commands.clear()
-        self._finished, self.back_after = False, None
+        self._finished, self.closing, self.back_after = False, 0.0, None
         self.voice.open(PATIENCE)
         self.heal()
 

@@ -403,9 +403,10 @@ class Supervisor(Worker):
     def _dial(self) -> None:
         self._generation += 1
         # They were about an answer that went with the last connection.
-        self.outbox.drop_if(
-            lambda command: isinstance(command, InterruptResponse | TruncateResponse), "superseded"
+        superseded = self.outbox.take_if(
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse)
         )
+        self._tell_undelivered(superseded, sent=False)
         session = self._dialect.begin(self._session, self._history)
         self._session = session
         self._connection = Connection(
