@@ -57,6 +57,7 @@ BAD: list[tuple[type, str, Any, str]] = [
     ),
     *((ClientConfig, "frame", value, "from 0.005 to 0.2 seconds") for value in (*NO_SECONDS, 0.004, 0.201)),
     *((ClientConfig, "slow_callback", value, "a positive number of seconds") for value in NO_SECONDS),
+    *((ClientConfig, "tool_timeout", value, "a positive number of seconds") for value in NO_SECONDS),
     (ClientConfig, "timeouts", 5.0, "of class Timeouts"),
     (ClientConfig, "buffers", None, "of class Buffers"),
     (ClientConfig, "limits", 4096, "of class Limits"),

@@ -32,13 +32,16 @@ from voicews.events import (
     ResponseDone,
     ResponseStarted,
     ServerError,
+    SessionExpiring,
     SpeechStarted,
     SpeechStopped,
     StateChanged,
     Token,
     ToolCall,
+    ToolCallCancelled,
     Transcript,
     Undelivered,
+    Word,
 )
 from voicews.lifecycle import State
 
@@ -61,6 +64,8 @@ EXAMPLES: list[Event] = [
     PlaybackFinished(1200),
     Interrupted(300),
     ToolCall("call-1", "light", {"on": True}),
+    SessionExpiring(60.0),
+    ToolCallCancelled("call-1"),
     ServerError("no money", 402),
     Message({"type": "x"}),
     CaptureFinished(),
@@ -72,7 +77,7 @@ EXAMPLES: list[Event] = [
 
 
 def test_every_event_has_an_example() -> None:
-    kinds = {getattr(events, name) for name in events.__all__} - {Event}
+    kinds = {getattr(events, name) for name in events.__all__} - {Event, Word}
     assert {type(event) for event in EXAMPLES} == kinds
 
 

@@ -82,3 +82,30 @@ def test_it_can_be_read_while_others_write() -> None:
         assert len(texts) <= 10
     writer.join()
     assert history.turns[-1].text == str(each - 1)
+
+
+def test_a_correction_replaces_the_newest_turn_with_that_text() -> None:
+    history = History(
+        turns=(Turn("assistant", "a"), Turn("user", "a"), Turn("assistant", "a"), Turn("user", "b"))
+    )
+    history.add("assistant", "c", instead_of="a")
+    assert history.turns == (
+        Turn("assistant", "a"),
+        Turn("user", "a"),
+        Turn("assistant", "c"),
+        Turn("user", "b"),
+    )
+
+
+def test_a_blank_correction_takes_the_turn_away() -> None:
+    history = History(turns=(Turn("user", "a"), Turn("assistant", "b")))
+    history.add("assistant", " ", instead_of="b")
+    assert history.turns == (Turn("user", "a"),)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_a_correction_of_what_is_not_remembered_is_a_turn(limit: int) -> None:
+    history = History(limit)
+    history.add("user", "a")
+    history.add("assistant", "c", instead_of="b")
+    assert history.turns == (Turn("user", "a"), Turn("assistant", "c"))[2 - limit :]

@@ -24,7 +24,7 @@ LONGEST = 650
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
     ("backoff", "config", "buffers", "stats"),
-    ("history", "lifecycle", "commands", "events"),
+    ("history", "tools", "lifecycle", "commands", "events"),
     ("wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ProtocolError,
         RemoteProtocolError,
         ServiceError,
+        SessionExpired,
         ShutdownTimeout,
         SlowCallback,
         TlsFailed,
@@ -70,17 +71,21 @@ if TYPE_CHECKING:
         ResponseDone,
         ResponseStarted,
         ServerError,
+        SessionExpiring,
         SpeechStarted,
         SpeechStopped,
         StateChanged,
         Token,
         ToolCall,
+        ToolCallCancelled,
         Transcript,
         Undelivered,
+        Word,
     )
     from voicews.history import History, Turn
     from voicews.lifecycle import State
     from voicews.stats import Stats
+    from voicews.tools import Tool
 
 __all__ = [
     "AudioError",
@@ -130,6 +135,8 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "ServiceError",
+    "SessionExpired",
+    "SessionExpiring",
     "ShutdownTimeout",
     "SlowCallback",
     "SpeechStarted",
@@ -141,7 +148,9 @@ __all__ = [
     "TlsFailed",
     "TlsSettings",
     "Token",
+    "Tool",
     "ToolCall",
+    "ToolCallCancelled",
     "Transcript",
     "TransportError",
     "Turn",
@@ -151,11 +160,12 @@ __all__ = [
     "VoiceClient",
     "VoicewsError",
     "VoicewsWarning",
+    "Word",
     "judge",
 ]
 
 # The events before the lifecycle, whose facts have names of their own that are alike.
-_HOMES = ("errors", "backoff", "config", "stats", "history", "events", "lifecycle", "client")
+_HOMES = ("errors", "backoff", "config", "stats", "history", "tools", "events", "lifecycle", "client")
 
 
 def __getattr__(name: str) -> object:

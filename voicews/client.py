@@ -11,14 +11,14 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
-from voicews.audio.silence import NullSink, SilenceSource
+from voicews.audio.defaults import default_microphone, default_speaker
 from voicews.buffers import ShutDown
-from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn
+from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect
@@ -39,6 +39,7 @@ from voicews.systemd import notify
 from voicews.threads.callbacks import Callback, EventStream, Handlers, require_event_class
 from voicews.threads.supervisor import Supervisor
 from voicews.threads.worker import Worker
+from voicews.tools import Tool
 
 __all__ = ["VoiceClient"]
 
@@ -70,6 +71,7 @@ class VoiceClient:
             silence if the environment says ``VOICEWS_AUDIO=null``.
         speaker: an :class:`~voicews.audio.AudioSink`; None likewise.
         config: all other settings.
+        tools: functions that the server may call; see :meth:`tool`.
 
     Every fact can be had in three ways: ask for it (:attr:`state`, :meth:`stats`), wait for
     it (:meth:`wait_for`), or be told (:meth:`on`).  All methods may be called from any
@@ -86,6 +88,7 @@ class VoiceClient:
         microphone: AudioSource | None = None,
         speaker: AudioSink | None = None,
         config: ClientConfig | None = None,
+        tools: Sequence[Callable[..., Any] | Tool] = (),
     ) -> None:
         if not isinstance(server, str | Dialect):
             raise ConfigError(f"the server must be a URL or a Dialect, not {type(server).__name__}")
@@ -100,8 +103,8 @@ class VoiceClient:
                 f"not {type(speaker).__name__}"
             )
         self._dialect = server if isinstance(server, Dialect) else Plain(server)
-        self._microphone = microphone or _default_microphone()
-        self._speaker = speaker or _default_speaker()
+        self._microphone = microphone or default_microphone()
+        self._speaker = speaker or default_speaker()
         if config is not None and not isinstance(config, ClientConfig):
             raise ConfigError(f"the config must be a ClientConfig, not {type(config).__name__}")
         self._config = config or ClientConfig()
@@ -116,8 +119,11 @@ class VoiceClient:
         self._opening = threading.Lock()
         self._muted = threading.Event()
         self._supervisor: Supervisor | None = None
+        self._tools: dict[str, Tool] = {}
         if self._config.push_to_talk:
             self._muted.set()
+        for function in tools:
+            self._offer(function if isinstance(function, Tool) else Tool.of(function))
 
     def __repr__(self) -> str:
         return f"<VoiceClient {self._dialect!r} {self._lifecycle.state.name}>"
@@ -161,6 +167,45 @@ class VoiceClient:
     def off(self, kind: type[Event], callback: Callback | None = None) -> None:
         """Take back :meth:`on`: of one function, or of all for this class."""
         self._handlers.remove(kind, callback)
+
+    # -- be called --------------------------------------------------------------------------
+
+    @overload
+    def tool(self, function: F) -> F: ...
+    @overload
+    def tool(self, *, name: str | None = None, description: str | None = None) -> Callable[[F], F]: ...
+    def tool(
+        self, function: F | None = None, *, name: str | None = None, description: str | None = None
+    ) -> F | Callable[[F], F]:
+        """Let the server call a function; a decorator, with or without arguments.
+
+        ::
+
+            @voice.tool
+            def set_light(room: str, on: bool) -> str:
+                \"\"\"Switch a light on or off.\"\"\"
+
+        Its arguments are described by the type hints, its purpose by the docstring (see
+        :meth:`voicews.Tool.of`).  It is called on a thread of its own, ``voicews-tool-NAME``; what it
+        returns (JSON) or raises is told to the server, as is a result that takes longer than
+        ``ClientConfig.tool_timeout``.  Functions added while the client is open are offered from the
+        next session on.
+
+        Raises:
+            ConfigError: the function cannot be described; the message says why.
+            Unsupported: the dialect has no tools.
+        """
+
+        def register(function: F) -> F:
+            self._offer(Tool.of(function, name=name, description=description))
+            return function
+
+        return register if function is None else register(function)
+
+    def _offer(self, tool: Tool) -> None:
+        if ToolResult not in self._dialect.accepts:
+            raise Unsupported(f"{type(self._dialect).__name__} has no tools, so {tool.name} cannot be called")
+        self._tools[tool.name] = tool
 
     # -- wait -------------------------------------------------------------------------------
 
@@ -275,7 +320,7 @@ class VoiceClient:
             raise InvalidState("there are no figures before open()")
         counters = supervisor.counters
         sent, received = supervisor.traffic()
-        drops = supervisor.drops()
+        drops = supervisor.drops.counts()
         return Stats(
             seconds=supervisor.seconds,
             frames_captured=counters.count("frames_captured"),
@@ -333,6 +378,7 @@ class VoiceClient:
                 lifecycle=self._lifecycle,
                 history=self._history,
                 handlers=self._handlers,
+                tools=self._tools,
                 is_muted=self._muted.is_set,
                 changed=self._changed,
                 ended=_running.discard,
@@ -548,29 +594,6 @@ class VoiceClient:
         error = self._lifecycle.error
         if error is not None:
             raise error
-
-
-def _default_microphone() -> AudioSource:
-    if _without_sound():
-        return SilenceSource()
-    from voicews.audio.microphone import Microphone
-
-    return Microphone()
-
-
-def _default_speaker() -> AudioSink:
-    if _without_sound():
-        return NullSink()
-    from voicews.audio.speaker import Speaker
-
-    return Speaker()
-
-
-def _without_sound() -> bool:
-    value = os.environ.get("VOICEWS_AUDIO", "")
-    if value not in ("", "null"):
-        raise ConfigError(f'the environment says VOICEWS_AUDIO={value}; it may only be "null"')
-    return value == "null"
 
 
 class _InheritedClient(VoiceClient):

@@ -186,6 +186,8 @@ class ClientConfig:
     """True: a callback that raises ends the run."""
     slow_callback: float = 1.0
     """A callback slower than this is named in a warning."""
+    tool_timeout: float = 30.0
+    """Seconds after which the server is told that a tool takes too long."""
     watchdog: float | None = None
     """Seconds after which the run ends with ``AudioStalled`` if the session is open and yet no captured
     sound is sent, or received sound is not played; for a service manager that starts the program again.
@@ -208,6 +210,7 @@ class ClientConfig:
             "frame",
             "from 0.005 to 0.2 seconds",
         )
+        _require(_is_positive(self.tool_timeout), self, "tool_timeout", "a positive number of seconds")
         _require(_is_positive(self.slow_callback), self, "slow_callback", "a positive number of seconds")
         if self.watchdog is not None:
             enough = _is_positive(self.watchdog) and self.watchdog > self.timeouts.send

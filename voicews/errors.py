@@ -13,6 +13,7 @@
         HandshakeRejected
         ConnectionClosed
           KeepaliveTimeout
+        SessionExpired
       ProtocolError
         LocalProtocolError
           Unsupported
@@ -66,6 +67,7 @@ __all__ = [
     "ProtocolError",
     "RemoteProtocolError",
     "ServiceError",
+    "SessionExpired",
     "ShutdownTimeout",
     "SlowCallback",
     "TlsFailed",
@@ -167,6 +169,10 @@ class KeepaliveTimeout(ConnectionClosed):
 
     def __init__(self, message: str) -> None:
         super().__init__(1006, by_peer=False, message=message)
+
+
+class SessionExpired(TransportError):
+    """The server had announced the session's end, so the client moved to a new one in time."""
 
 
 class ProtocolError(VoicewsError):

@@ -36,13 +36,16 @@ __all__ = [
     "ResponseDone",
     "ResponseStarted",
     "ServerError",
+    "SessionExpiring",
     "SpeechStarted",
     "SpeechStopped",
     "StateChanged",
     "Token",
     "ToolCall",
+    "ToolCallCancelled",
     "Transcript",
     "Undelivered",
+    "Word",
 ]
 
 
@@ -91,7 +94,7 @@ class Reconnecting(Event):
     """The connection is lost; another attempt follows."""
 
     attempt: int
-    """Counted from 1."""
+    """Counted from 1; 0 where the client moves because the session expires."""
     delay: float
     """Seconds until the attempt."""
     error: BaseException
@@ -120,6 +123,25 @@ class SpeechStopped(Event):
 
 
 @dataclass(frozen=True)
+class Word:
+    """One word of a transcript, and when it was said."""
+
+    text: str
+    start: float
+    """Seconds of sound since the run's first; the count goes on over reconnects."""
+    end: float
+    """On the same clock."""
+    confidence: float | None = None
+    """The server's own, from 0 to 1; None if it does not tell."""
+    speaker: int | None = None
+    """Number of the voice, from 0, where the server tells voices apart; it may begin anew with a
+    new connection."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Transcript(Event):
     """Words that were said; prints as its text."""
 
@@ -127,6 +149,11 @@ class Transcript(Event):
     text: str
     """All of the utterance so far: a later partial replaces an earlier one."""
     final: bool = True
+    words: tuple[Word, ...] = field(default=(), compare=False, repr=False)
+    """Its words one by one, from servers that tell when each was said; else empty."""
+    replaces: str | None = None
+    """The earlier final text that the server corrects with this one: an answer that was interrupted
+    was not said to its end.  None for what is new."""
 
     def __str__(self) -> str:
         return self.text
@@ -193,6 +220,22 @@ class ToolCall(Event):
     call_id: str
     name: str
     arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolCallCancelled(Event):
+    """The server no longer wants the result of this call."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
+class SessionExpiring(Event):
+    """The server will end this session soon; the client moves to a new one by itself, at a
+    quiet moment if there is one before."""
+
+    seconds: float
+    """How long the session will still live."""
 
 
 @dataclass(frozen=True)

@@ -42,19 +42,31 @@ class History:
         self._limit = limit
         self._turns: list[tuple[float, Turn]] = [(0.0, turn) for turn in turns[max(0, len(turns) - limit) :]]
 
-    def add(self, role: Role, text: str, *, at: float | None = None) -> None:
+    def add(self, role: Role, text: str, *, at: float | None = None, instead_of: str | None = None) -> None:
         """Add a turn.  Blank text is none: servers report coughs as empty transcripts.
 
         Args:
+            role: who said it.
+            text: what.
             at: monotonic time at which it was said, which settles its place; default now.
+            instead_of: the text of an earlier turn that this one corrects: it takes the place of
+                the newest such turn, and if it is blank, that turn was not said at all.
         """
-        if not text.strip():
-            return
         at = time.monotonic() if at is None else at
         with self._lock:
             place = bisect.bisect(self._turns, at, key=lambda said: said[0])
-            self._turns.insert(place, (at, Turn(role, text)))
-            del self._turns[: max(0, len(self._turns) - self._limit)]
+            if instead_of is not None:
+                place, at = self._forget(Turn(role, instead_of), place, at)
+            if text.strip():
+                self._turns.insert(place, (at, Turn(role, text)))
+                del self._turns[: max(0, len(self._turns) - self._limit)]
+
+    def _forget(self, wrong: Turn, place: int, at: float) -> tuple[int, float]:
+        """Take the newest such turn out; returns its place and time, or those given if there is none."""
+        for index in range(len(self._turns) - 1, -1, -1):
+            if self._turns[index][1] == wrong:
+                return index, self._turns.pop(index)[0]
+        return place, at
 
     @property
     def turns(self) -> tuple[Turn, ...]:

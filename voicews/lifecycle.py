@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
-from voicews.errors import InvalidState
+from voicews.errors import InvalidState, SessionExpired
 
 __all__ = [
     "TRANSITIONS",
@@ -136,7 +136,8 @@ class Connect:
 
     delay: float
     attempt: int
-    """0 for the first connection, else the number of the retry, counted from 1."""
+    """0 for the first connection and for a planned move to a new one, else the number of the
+    retry, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,8 @@ class Lifecycle:
                 self._connected_at = now
             case Dropped(error=error) if old is not State.CLOSING:
                 self._connected_at = None
+                if isinstance(error, SessionExpired):
+                    return Connect(0.0, self.attempt)
                 delay = max(self._backoff.delay(self.attempt), self._retry.retry_after(error))
                 self.attempt += 1
                 return Connect(delay, self.attempt)
@@ -216,6 +219,8 @@ class Lifecycle:
             return Close()
         if verdict is Verdict.FATAL:
             return Fault(fact.error)
+        if isinstance(fact.error, SessionExpired):
+            return fact
         if self._connected_at is not None and now - self._connected_at >= self._backoff.stable_after:
             self.attempt = 0
         if self._backoff.max_attempts is not None and self.attempt >= self._backoff.max_attempts:

@@ -311,21 +311,6 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     assert read(tmp_path / "b.wav") == (MONO, b"")
 
 
-def test_half_a_sample_that_a_full_disk_took_is_cut_off(tmp_path: Path) -> None:
-    """Else all that follows would be noise."""
-    path = tmp_path / "out.wav"
-    sink = WavSink(path, realtime=False)
-    sink.open(MONO)
-    sink.write(counting(1000))
-    sink.close()
-    with path.open("ab") as file:
-        file.write(b"\x01")
-    sink.open(MONO)
-    sink.write(counting(1000))
-    sink.close()
-    assert read(path) == (MONO, counting(1000) * 2)
-
-
 def test_a_file_that_cannot_be_read_after_all(tmp_path: Path) -> None:
     unreadable = Path("/proc/self/mem")
     with pytest.raises(AudioError, match="cannot read /proc/self/mem: Input/output error"):
@@ -357,3 +342,18 @@ def test_a_disk_that_fails_at_the_end(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"cannot write .*No space left on device"):
         sink.close()
     sink.close()
+
+
+def test_half_a_sample_that_a_full_disk_took_is_cut_off(tmp_path: Path) -> None:
+    """Else all that follows would be noise."""
+    path = tmp_path / "out.wav"
+    sink = WavSink(path, realtime=False)
+    sink.open(MONO)
+    sink.write(counting(1000))
+    sink.close()
+    with path.open("ab") as file:
+        file.write(b"\x01")
+    sink.open(MONO)
+    sink.write(counting(1000))
+    sink.close()
+    assert read(path) == (MONO, counting(1000) * 2)

@@ -19,6 +19,7 @@ from voicews import (
     StateChanged,
     ToolCall,
     Transcript,
+    Word,
 )
 from voicews.cli.announcements import Check, Verdict
 from voicews.cli.json_lines import JsonLines, to_json
@@ -38,8 +39,15 @@ def parsed(event: Event) -> dict[str, Any]:
     ("event", "members"),
     [
         (
-            Transcript("user", "Où?\n"),
-            {"event": "Transcript", "role": "user", "text": "Où?\n", "final": True},
+            Transcript("user", "Où?\n", words=(Word("Où?", 0.5, 1.0),)),
+            {
+                "event": "Transcript",
+                "role": "user",
+                "text": "Où?\n",
+                "final": True,
+                "words": [{"text": "Où?", "start": 0.5, "end": 1.0, "confidence": None, "speaker": None}],
+                "replaces": None,
+            },
         ),
         (
             StateChanged(State.IDLE, State.CONNECTING),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -189,7 +189,7 @@ def deaf(connection: FaultConnection) -> None:
 @pytest.mark.parametrize("how", CODES)
 def test_a_program_ends_whatever_its_client_is_doing(how: str, state: str) -> None:
     """At once, or where there is somebody to say goodbye to, within the time that closing may take."""
-    scripts = {
+    scripts: dict[str, list[Callable[[FaultConnection], None]]] = {
         "CONNECTING": [deaf],
         "CLOSING": [steps.accept(), deaf],
         "FAILED": [steps.refuse(403)],

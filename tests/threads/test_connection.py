@@ -20,6 +20,7 @@ from voicews.errors import (
     ConnectionClosed,
     KeepaliveTimeout,
     ServiceError,
+    SessionExpired,
     VoicewsError,
 )
 from voicews.events import Event
@@ -141,6 +142,17 @@ def test_a_dialect_may_say_what_an_error_means(make: Make, server: Peer) -> None
     error = rig.end()
     assert isinstance(error, ServiceError)
     assert error.fatal
+
+
+def test_a_session_may_say_what_its_end_means(make: Make, server: Peer) -> None:
+    """It knows what was said before; the dialect has the last word."""
+    rig = make(Plain(server.url))
+    session = rig.connection.session
+    session.classify = lambda error: SessionExpired(f"after {type(error).__name__}")  # type: ignore[method-assign]
+    server.call().close(4001)
+    error = rig.end()
+    assert isinstance(error, SessionExpired)
+    assert str(error) == "after ConnectionClosed"
 
 
 def test_the_servers_own_word_goes_before_a_broken_pipe(make: Make, server: Peer) -> None:

@@ -148,6 +148,20 @@ def test_a_flush_of_silence_still_answers(start: Start) -> None:
     assert rig.heard.get(timeout=PATIENCE) == 0
 
 
+def test_a_flush_after_all_was_played_is_not_told(start: Start) -> None:
+    rig = start(EarSpeaker(speed=20))
+    rig.player.begin_answer(1)
+    rig.feed(bytes(6400))
+    assert rig.event() == PlaybackStarted()
+    assert isinstance(rig.event(), PlaybackFinished)
+    rig.player.flush()
+    rig.feed(seconds_of(b"\x05\x05", 60))
+    assert rig.event() == PlaybackStarted()
+    rig.player.flush()
+    rig.heard.get(timeout=PATIENCE)
+    assert rig.heard.empty()
+
+
 def test_another_format_reopens_the_speaker_after_the_old_sound(start: Start) -> None:
     speaker = EarSpeaker(speed=20)
     rig = start(speaker)
@@ -315,6 +329,8 @@ def test_time_goes_on_while_the_driver_hangs_in_opening(start: Start) -> None:
     rig.feed(bytes(6400))
     assert rig.event() == PlaybackStarted()
     assert rig.event() == PlaybackFinished(200)
+    rig.feed(bytes(320000))
+    assert rig.event() == PlaybackStarted()
     rig.player.flush()
     rig.heard.get(timeout=PATIENCE)
     assert not rig.player.hangs

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import queue
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,8 +27,11 @@ from voicews import (
     FramesDropped,
     Interrupted,
     InvalidState,
+    PlaybackFinished,
     PlaybackStarted,
     Reconnecting,
+    SessionExpired,
+    SessionExpiring,
     ShutdownTimeout,
     State,
     StateChanged,
@@ -41,6 +45,7 @@ from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
+from voicews.tools import Tool
 
 
 def client(server: Any, **options: Any) -> VoiceClient:
@@ -100,7 +105,7 @@ def test_a_device_that_hangs_while_opening_is_a_fault() -> None:
 
 def test_a_dialect_with_a_bug_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
             raise ZeroDivisionError
 
     voice = client(Buggy("ws://localhost"))
@@ -113,9 +118,9 @@ def test_each_session_gets_the_one_before() -> None:
     seen: list[Session | None] = []
 
     class Remembering(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
             seen.append(previous)
-            return super().begin(previous, history)
+            return super().begin(previous, history, tools)
 
     config = ClientConfig(backoff=Backoff(initial=0.01))
     with peer() as server, client(Remembering(server.url), config=config):
@@ -166,9 +171,61 @@ def test_the_user_may_cut_the_playing_out_short() -> None:
         assert speaker.position < 30
 
 
+class Expiring(Plain):
+    """Its server announces the end of the session."""
+
+    def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+        session = super().begin(previous, history, tools)
+        receive = session.receive
+
+        def understand(message: str | bytes) -> list[Event]:
+            if isinstance(message, str) and message.startswith("expiring "):
+                return [SessionExpiring(float(message.split()[1]))]
+            return receive(message)
+
+        session.receive = understand  # type: ignore[method-assign]
+        return session
+
+
+def test_an_expiring_session_is_left_at_once_if_nobody_speaks() -> None:
+    told: list[Event] = []
+    config = ClientConfig(backoff=Backoff(initial=60, cap=60, max_attempts=0))
+    with peer() as server, client(Expiring(server.url), config=config) as voice:
+        voice.on(Event, told.append)
+        server.call().send("expiring 60")
+        server.call(2).wait_for_audio()
+        server.call(1).wait_until_over()
+        assert server.call(1).close_code == 1000
+        voice.wait_for(State.CONNECTED, PATIENCE)
+    again = [event for event in told if isinstance(event, Reconnecting)]
+    assert [(event.attempt, event.delay) for event in again] == [(0, 0.0)]
+    assert isinstance(again[0].error, SessionExpired)
+
+
+def test_an_expiring_session_is_left_after_the_answer() -> None:
+    with peer() as server, client(Expiring(server.url), speaker=EarSpeaker(speed=5)) as voice:
+        call = server.call()
+        started, done = voice.events(PlaybackStarted), voice.events(PlaybackFinished)
+        call.send({"type": "response_started"})
+        call.send(bytes(32000))
+        started.get(PATIENCE)
+        call.send("expiring 60")
+        call.send({"type": "response_done"})
+        done.get(PATIENCE)
+        server.call(2).wait_for_audio()
+
+
+def test_an_expiring_session_is_left_in_time_even_in_mid_sentence() -> None:
+    with peer() as server, client(Expiring(server.url)):
+        call = server.call()
+        call.send({"type": "speech_started"})
+        call.send("expiring 2.1")
+        server.call(2).wait_for_audio()
+
+
 def test_even_an_exit_in_a_dialect_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
     class Leaving(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
             raise SystemExit(3)
 
     voice = client(Leaving("ws://localhost"))
@@ -179,8 +236,8 @@ def test_even_an_exit_in_a_dialect_ends_the_run_with_its_error(caplog: pytest.Lo
 
 def test_last_words_may_be_binary() -> None:
     class Telegraphic(Plain):
-        def begin(self, previous: Session | None, history: History) -> Session:
-            session = super().begin(previous, history)
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+            session = super().begin(previous, history, tools)
             understand = session.receive
 
             def receive(message: str | bytes) -> list[Event]:

@@ -18,6 +18,7 @@ from voicews.config import AudioFormat
 from voicews.errors import VoicewsError
 from voicews.events import Event
 from voicews.history import History
+from voicews.tools import Tool
 
 __all__ = ["Dialect", "Request", "Session", "bare_url"]
 
@@ -69,12 +70,13 @@ class Dialect(ABC):
         """Asked anew for each attempt, so that a token can be fresh."""
 
     @abstractmethod
-    def begin(self, previous: Session | None, history: History) -> Session:
+    def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
         """Make the state machine of a new connection.
 
         Args:
             previous: that of the connection before, which was lost; None at first.
             history: what has been said so far.
+            tools: the functions that the server may call, by :class:`~voicews.events.ToolCall`.
         """
 
     def classify(self, error: VoicewsError) -> VoicewsError:
@@ -123,6 +125,11 @@ class Session(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Say that nothing more will come."""
+
+    def classify(self, error: VoicewsError) -> VoicewsError:
+        """What the end of this very connection means, where that depends on what was said before: what
+        :meth:`Dialect.classify` gets to judge.  Called once, with what ended it."""
+        return error
 
     def tick(self, now: float) -> None:  # noqa: B027 - most dialects have nothing to do here
         """Called every :attr:`tick_interval` seconds with a monotonic time."""

@@ -43,6 +43,7 @@ from voicews.events import (
     Transcript,
 )
 from voicews.history import History, Role
+from voicews.tools import Tool
 
 __all__ = ["Plain"]
 
@@ -172,7 +173,7 @@ class Plain(Dialect):
         """The same for each attempt."""
         return Request(self.url, self.headers, self.subprotocols)
 
-    def begin(self, previous: Session | None, history: History) -> Session:
+    def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
         """A new connection's rules; all of the old one that matters is in the history."""
         return _PlainSession(self, self._first_message(history))
 

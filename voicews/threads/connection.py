@@ -126,6 +126,13 @@ class Connection(Listener):
         if transport is not None:
             transport.abort()
 
+    def retire(self, error: BaseException) -> None:
+        """End in good order, with a Close frame; ``error`` is named as the cause."""
+        with self._lock:
+            self._named = self._named or error
+        if self._sender is not None:
+            self._sender.close(1000)
+
     @property
     def last_received(self) -> float:
         """Monotonic time of the last byte from the server; 0.0 before the first."""
@@ -219,9 +226,11 @@ class Connection(Listener):
         if not isinstance(cause, VoicewsError):
             return cause
         try:
+            with self._session_lock:
+                cause = self.session.classify(cause)
             return self._dialect.classify(cause)
         except BaseException:  # the connection must end, whatever the dialect thinks of it
-            log.exception("%s.classify() failed", type(self._dialect).__name__)
+            log.exception("%s: classify() failed", type(self._dialect).__name__)
             return cause
 
     # -- for the sender, on its thread ----------------------------------------------------------

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.silence import NullSink, SilenceSource
@@ -20,12 +21,25 @@ from voicews.threads.capture import Capture
 from voicews.threads.player import Player
 from voicews.threads.watchdog import Watchdog
 
-__all__ = ["LOOK", "Devices"]
+__all__ = ["LOOK", "DeviceOpened", "Devices", "PlayedOut"]
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
 """Seconds between two calls of :meth:`Devices.look`."""
+
+
+@dataclass(frozen=True)
+class DeviceOpened:
+    """News for the supervisor: a device works; with an error, silence took its place."""
+
+    device: str
+    error: AudioError | None
+
+
+@dataclass(frozen=True)
+class PlayedOut:
+    """News for the supervisor: the player has ended."""
 
 
 class Devices:

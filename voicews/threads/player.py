@@ -109,7 +109,11 @@ class Player(DeviceWorker):
         self._flush_wanted = threading.Event()
         self._generation: int = 0 if abandoned is None else abandoned._generation
         self._epoch: int = 0 if abandoned is None else abandoned._epoch
-        self._fed = True
+        # What came: counted before and after it is put, so that what is just being put is not missed.
+        self._coming: int = 0 if abandoned is None else abandoned._coming
+        self._came = self._coming
+        # How much of it was played to its end, or silenced.
+        self._settled: int = -1 if abandoned is None else abandoned._settled
         self._lost = abandoned is not None
         self._moved_at = time.monotonic()
         # Below: used by the player thread only.
@@ -139,12 +143,13 @@ class Player(DeviceWorker):
     def flush(self) -> None:
         """Be silent at once; any thread.
 
-        ``interrupted`` is called when it is, unless nothing came since the last flush: the
-        server's word and the user's own interruption are often the same.
+        ``interrupted`` is called when it is, unless nothing is left to silence: all has been played,
+        or nothing came since the last flush, for the server's word and the user's own interruption
+        are often the same.
         """
-        if not self._fed:
+        if self._coming == self._settled:
             return
-        self._fed = False
+        self._settled = self._coming
         self._epoch += 1
         self._playback.clear()
         self._flush_wanted.set()
@@ -189,7 +194,7 @@ class Player(DeviceWorker):
     def _put(self, sound: Sound) -> None:
         if sound.generation < self._generation:
             return  # a connection that was left behind has woken up
-        self._fed = True
+        self._coming += 1
         if not self._playback.qsize():
             self._moved_at = time.monotonic()
         try:
@@ -198,6 +203,7 @@ class Player(DeviceWorker):
             log.debug("sound came after the end")
         except queue.Full:
             log.warning("the playback buffer is full of answers without sound")
+        self._came += 1
 
     def _poke(self) -> None:
         """Wake the thread from either of its two waits."""
@@ -267,11 +273,13 @@ class Player(DeviceWorker):
 
     def _next(self, *, busy: bool) -> Sound | None:
         """The next slice; None if the device should be looked after, or somebody wants something."""
+        came = self._came
         try:
             return self._playback.get(timeout=self._leisure(busy))
         except queue.Empty:
             if not busy and self._playing:
                 self._playing = False
+                self._settled = max(self._settled, came)
                 self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
             return None
         except ShutDown:

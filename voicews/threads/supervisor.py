@@ -10,12 +10,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.buffers import DropOldestQueue, ShutDown
-from voicews.commands import Command, InterruptResponse, SendAudio, SendText, TruncateResponse
+from voicews.commands import Command, InterruptResponse, SendAudio, SendText, ToolResult, TruncateResponse
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect, Session
@@ -24,6 +23,7 @@ from voicews.errors import (
     CallbackFailed,
     ConnectTimeout,
     KeepaliveTimeout,
+    SessionExpired,
     ShutdownTimeout,
 )
 from voicews.events import (
@@ -31,13 +31,15 @@ from voicews.events import (
     Connected,
     Disconnected,
     Event,
-    FramesDropped,
     Interrupted,
     ReconnectFailed,
     Reconnecting,
     ResponseStarted,
+    SessionExpiring,
     SpeechStopped,
     StateChanged,
+    ToolCall,
+    ToolCallCancelled,
     Transcript,
     Undelivered,
 )
@@ -60,18 +62,25 @@ from voicews.systemd import notify
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
-from voicews.threads.devices import LOOK, Devices
+from voicews.threads.devices import LOOK, DeviceOpened, Devices, PlayedOut
+from voicews.threads.drops import Drops
+from voicews.threads.floor import Expiring, Floor, Quiet
 from voicews.threads.player import Player
+from voicews.threads.toolbox import Toolbox
 from voicews.threads.worker import Worker
+from voicews.tools import Tool
 
 __all__ = ["Supervisor"]
 
 log = logging.getLogger(__name__)
 
 _MAILBOX = 256
+_TOOL = "tool "
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
+_MOVING = 2.0
+"""Seconds before its announced end in which a session is left even in mid-sentence."""
 _CAPTURE = 1.0
 """Seconds that closing waits for the microphone before the last words are sent without it."""
 _PLAYING_OUT = 2.0
@@ -81,30 +90,18 @@ _OVERDUE = 2.0
 ``request()`` is abandoned."""
 
 
-@dataclass(frozen=True)
-class _DeviceOpened:
-    """A sound device works; with an error, silence took its place."""
-
-    device: str
-    error: AudioError | None
-
-
-@dataclass(frozen=True)
-class _PlayedOut:
-    """The player has ended."""
-
-
 class Supervisor(Worker):
     """One run of a client, from open to closed.
 
     Args:
         lifecycle: the client's state; moved by this thread only.
         history: what was said; added to by this run.
+        tools: the functions that the server may call, by name; may grow while this runs.
         changed: notified after each change of state, and when the devices are open.
         ended: called on this thread when all is over.
 
     Attributes:
-        fallbacks: why silence took a device's place.
+        drops: what the buffers threw away.
         play_out: whether closing plays what has been received.
         last_drop: the last error that was worth another attempt.
         survivors: threads that closing could not end.
@@ -122,6 +119,7 @@ class Supervisor(Worker):
         lifecycle: Lifecycle,
         history: History,
         handlers: Handlers,
+        tools: dict[str, Tool],
         is_muted: Callable[[], bool],
         changed: threading.Condition,
         ended: Callable[[Supervisor], None],
@@ -145,6 +143,9 @@ class Supervisor(Worker):
             slow=config.slow_callback,
             callback_failed=self._callback_failed,
         )
+        self._handlers = handlers
+        self._tools = tools
+        self._toolbox = Toolbox(tools, self._answer)
         self._devices = Devices(
             dialect,
             microphone,
@@ -154,13 +155,13 @@ class Supervisor(Worker):
             outbox=self.outbox,
             counters=self.counters,
             is_muted=is_muted,
-            emit=self.callbacks.emit,
-            opened=lambda device, error: self.post(_DeviceOpened(device, error)),
+            emit=self._emit_and_follow,
+            opened=lambda device, error: self.post(DeviceOpened(device, error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
-            played_out=lambda: self.post(_PlayedOut()),
+            played_out=lambda: self.post(PlayedOut()),
         )
-        for worker in (self, self.callbacks, self._devices.capture, self._devices.player):
+        for worker in (self, self.callbacks, self._devices.capture, self.player):
             worker.home = self
         self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
@@ -173,7 +174,16 @@ class Supervisor(Worker):
         self._alarms = Alarms()
         self._began = time.monotonic()
         self._took: float | None = None
-        self._told_drops: dict[tuple[str, str], int] = {}
+        self._floor = Floor()
+        self._moving_on = False
+        self.drops = Drops(
+            {
+                "outbox": lambda: self.outbox.dropped,
+                "playback": lambda: self.player.dropped,
+                "events": lambda: self.callbacks.dropped,
+            },
+            self.callbacks.emit,
+        )
         self._abandoned: list[Connection] = []
         self.play_out = False
         self.last_drop: BaseException | None = None
@@ -244,7 +254,14 @@ class Supervisor(Worker):
                 self.outbox.put(TruncateResponse(heard_ms))
             except (ShutDown, queue.Full):
                 log.warning("the server could not be told that %d ms were heard", heard_ms)
-        self.callbacks.emit(Interrupted(heard_ms))
+        self._emit_and_follow(Interrupted(heard_ms))
+
+    def _emit_and_follow(self, event: Event) -> None:
+        """Tell the user, and notice when a wish to move on can be fulfilled; any thread."""
+        self._floor.follow(event)
+        self.callbacks.emit(event)
+        if self._moving_on and self._floor.quiet:
+            self.post(Quiet())
 
     def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
@@ -275,8 +292,12 @@ class Supervisor(Worker):
             case SpeechStopped():
                 self._speech_stopped_at = time.monotonic()
             case Transcript(final=True):
-                self._history.add(event.role, event.text)
-        self.callbacks.emit(event)
+                self._history.add(event.role, event.text, instead_of=event.replaces)
+            case SessionExpiring():
+                self.post(Expiring(generation, event.seconds))
+            case ToolCall() | ToolCallCancelled():
+                self.post(event)
+        self._emit_and_follow(event)
 
     # -- the supervisor thread ----------------------------------------------------------------
 
@@ -321,8 +342,17 @@ class Supervisor(Worker):
                 self._act_on(mail)
             case News():
                 self._hear_news(mail)
-            case _DeviceOpened(device, error):
+            case DeviceOpened(device, error):
                 self._device_opened(device, error)
+            case Expiring(generation, seconds) if generation == self._generation:
+                self._move_on_soon(seconds)
+            case Quiet() if self._moving_on:
+                self._move_on()
+            case ToolCall():
+                self._call_tool(mail)
+            case ToolCallCancelled(call_id):
+                self._toolbox.cancel(call_id)
+                self._alarms.clear(_TOOL + call_id)
 
     def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
@@ -369,16 +399,20 @@ class Supervisor(Worker):
                 self._abort(ConnectTimeout("the server did not accept the session in time"))
             case "grace":
                 self._abort(None)
+            case "expiry":
+                self._move_on()
             case "ping":
                 self._ping()
             case "pong":
                 self._check_life()
             case "housekeeping":
-                self._tell_drops()
+                self.drops.tell()
                 connected = self._lifecycle.state is State.CONNECTED
                 self._fail_with(self._devices.look(connected=connected))
                 notify("WATCHDOG=1")
                 self._alarms.set("housekeeping", LOOK)
+            case _ if alarm.startswith(_TOOL):
+                self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
                 self._fail_with(self._devices.overdue())
 
@@ -402,12 +436,12 @@ class Supervisor(Worker):
 
     def _dial(self) -> None:
         self._generation += 1
-        # They were about an answer that went with the last connection.
+        # They were about what went with the last connection.
         superseded = self.outbox.take_if(
-            lambda command: isinstance(command, InterruptResponse | TruncateResponse)
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult)
         )
         self._tell_undelivered(superseded, sent=False)
-        session = self._dialect.begin(self._session, self._history)
+        session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
         self._session = session
         self._connection = Connection(
             self._generation,
@@ -460,7 +494,10 @@ class Supervisor(Worker):
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
-        self._alarms.clear("overdue", "session", "grace", "ping", "pong")
+        self._alarms.clear("overdue", "session", "grace", "ping", "pong", "expiry")
+        self._moving_on = False
+        self._floor.reset()
+        self._toolbox.cancel_all()
         if connection is not None:
             self.counters.add("bytes_sent", connection.bytes_sent)
             self.counters.add("bytes_received", connection.bytes_received)
@@ -481,6 +518,39 @@ class Supervisor(Worker):
         for command in commands:
             self.callbacks.emit(Undelivered(command, sent))
 
+    # -- tools --------------------------------------------------------------------------------------
+
+    def _call_tool(self, call: ToolCall) -> None:
+        """Call the function; one that we do not know is left to whoever listens for such calls."""
+        if self._toolbox.knows(call.name):
+            self._alarms.set(_TOOL + call.call_id, self._config.tool_timeout)
+        elif self._handlers.wanted(call):
+            return
+        self._toolbox.call(call)
+
+    def _answer(self, result: ToolResult) -> None:
+        """Runs on the thread of the call, or on this one."""
+        try:
+            self.outbox.put(result)
+        except (ShutDown, queue.Full):
+            log.warning("the result of call %s could not be sent", result.call_id)
+
+    # -- moving to a new session ------------------------------------------------------------------
+
+    def _move_on_soon(self, seconds: float) -> None:
+        """At a quiet moment, or when there is only just time for it."""
+        self._moving_on = True
+        self._alarms.set("expiry", max(0.0, seconds - _MOVING))
+        if self._floor.quiet:
+            self._move_on()
+
+    def _move_on(self) -> None:
+        self._moving_on = False
+        self._alarms.clear("expiry")
+        if self._connection is not None:
+            self._connection.retire(SessionExpired("the server had announced the end of the session"))
+            self._alarms.set("grace", _GRACE)
+
     # -- keepalive ------------------------------------------------------------------------------
 
     def _ping(self) -> None:
@@ -497,25 +567,6 @@ class Supervisor(Worker):
             seconds = self._config.timeouts.pong
             self._abort(KeepaliveTimeout(f"the server has not sent a byte for {seconds} s after a ping"))
 
-    # -- what was dropped -------------------------------------------------------------------------
-
-    def drops(self) -> dict[str, Mapping[str, int]]:
-        """What was thrown away: by buffer, then by cause."""
-        return {
-            "outbox": self.outbox.dropped,
-            "playback": self.player.dropped,
-            "events": self.callbacks.dropped,
-        }
-
-    def _tell_drops(self) -> None:
-        for buffer, causes in self.drops().items():
-            for cause in ("overflow", "stale"):
-                total = causes.get(cause, 0)
-                new = total - self._told_drops.get((buffer, cause), 0)
-                if new:
-                    self._told_drops[buffer, cause] = total
-                    self.callbacks.emit(FramesDropped(buffer, cause, new))
-
     # -- closing ----------------------------------------------------------------------------------
 
     def _tear_down(self, graceful: bool, play_out: bool) -> None:
@@ -528,8 +579,9 @@ class Supervisor(Worker):
         self._end_connection(deadline, graceful)
         self._end_player(deadline, play_out)
         capture.ended_within(deadline.remaining())
-        self._tell_drops()
+        self.drops.tell()
         threads = self._devices.alive()
+        threads.extend(self._toolbox.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread for thread in threads if thread.is_alive())
@@ -575,7 +627,7 @@ class Supervisor(Worker):
                     mail = self._mailbox.get(timeout=min(LOOK, patience.remaining() or 0.0))
                 except queue.Empty:
                     continue
-                if isinstance(mail, _PlayedOut | Close):
+                if isinstance(mail, PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()

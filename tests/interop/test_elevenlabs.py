@@ -1,0 +1,232 @@
+"""ElevenLabs' own client, model and types: the fake satisfies them, and so does all that we say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.venvs import ROOT, run
+from tests.testing.caller import Caller
+from voicews import AudioFormat, Interrupted, Reconnecting, ServerError, Transcript
+from voicews.commands import SendMessage
+from voicews.dialects import ElevenLabsAgent
+from voicews.history import History
+from voicews.testing import FakeAnswer, FakeElevenLabsAgent
+from voicews.testing.speech import hum
+
+NOON = FakeAnswer("It is noon.", call=("get_time", {"zone": "UTC"}))
+SOUND = AudioFormat(16000)
+GREETING = "Hello, and welcome to this very long greeting."
+TYPES = ("@elevenlabs/types@0.23.0", "typescript@5.9.3")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
+
+
+def kinds(messages: list[Any]) -> set[str]:
+    return {message.get("type", "user_audio_chunk") for message in messages}
+
+
+def get_time(zone: str) -> str:
+    """Tell the time."""
+    return f"12:00 {zone}"
+
+
+def test_a_call_by_their_client(said_by_fakes: list[Any]) -> None:
+    with FakeElevenLabsAgent(
+        hears=["What time is it?"],
+        answers=[NOON, "You are welcome."],
+        greeting=GREETING,
+        key="right",
+        beat=0.2,
+    ) as server:
+        # What is late after the interruption must not be among it.
+        sound = len(hum(GREETING, SOUND) + hum("It is noon.You are welcome.", SOUND))
+        told = run("elevenlabs", "elevenlabs_agent", f"http{server.address[2:]}", str(sound))
+        assert not server.failures
+        connection = server.connection()
+        assert list(connection.results.values()) == ["12:00 UTC"]
+        assert connection.updates == ["It is dark."]
+        assert connection.pongs
+    lines = [line for line in told["heard"] if line[0] != "latency"]
+    corrected = "Hello, and welcome..."
+    assert lines == [
+        ["started"],
+        ["agent", GREETING],
+        ["interrupted"],
+        ["corrected", GREETING, corrected],
+        ["user", "What time is it?"],
+        ["agent", "It is noon."],
+        ["agent", "You are welcome."],
+        ["stopped"],
+        ["over", "user"],
+    ]
+    assert told["sound"] == sound
+    assert told["id"] == "conversation-1"
+    assert {"interruption", "agent_response_correction", "client_tool_call"} <= kinds(said_by_fakes)
+
+
+def our_call(said_by_fakes: list[Any]) -> list[Any]:
+    """All kinds of messages, in a call of our client: ours are returned."""
+    with FakeElevenLabsAgent(
+        hears=["Stop.", "What time is it?"], answers=["Good.", NOON], greeting=GREETING, beat=0.2
+    ) as server:
+        dialect = ElevenLabsAgent(
+            "agent-1",
+            url=server.url,
+            instructions="Be brief.",
+            first_message=GREETING,
+            language="en",
+            voice="v1",
+            variables={"name": "Ada"},
+            user_id="u1",
+        )
+        caller = Caller(dialect, tools=[get_time])
+        caller.speaker.speed = 1.0
+        with caller:
+            caller.speaker.wait_for(16000)
+            caller.speak(0.3, then=0.6)
+            caller.hear(Interrupted)
+            caller.hear(Transcript, which=lambda line: line.text == "Good.")
+            server.connection(1).fail("The model is slow.", error_type="llm_timeout")
+            caller.hear(ServerError)
+            server.connection(1).drop()
+            caller.hear(Reconnecting)
+            again = server.connection(2)
+            again.wait_for_message({"type": "contextual_update"})
+            caller.client.send_text("What time is it?")
+            caller.hear(Transcript, which=lambda line: line.text == "It is noon.")
+            caller.client.send(SendMessage({"type": "user_activity"}))
+            again.wait_for_message({"type": "user_activity"})
+            again.wait_for_message({"type": "pong"})
+        ours = [message for one in server.connections for message in one.received_json]
+    assert kinds(ours) == {
+        "conversation_initiation_client_data",
+        "user_audio_chunk",
+        "pong",
+        "contextual_update",
+        "user_message",
+        "client_tool_result",
+        "user_activity",
+    }
+    assert kinds(said_by_fakes) == {
+        "conversation_initiation_metadata",
+        "ping",
+        "audio",
+        "agent_response",
+        "agent_response_correction",
+        "interruption",
+        "tentative_user_transcript",
+        "user_transcript",
+        "client_tool_call",
+        "error",
+    }
+    return ours
+
+
+def first_messages() -> list[Any]:
+    everything = ElevenLabsAgent("a", text_only=True, first_message="", language="de", voice="v")
+    return [
+        json.loads(message)
+        for dialect in (everything, ElevenLabsAgent("a"))
+        for message in dialect.begin(None, History()).messages_to_send()
+    ]
+
+
+def test_first_messages_have_the_vendors_model() -> None:
+    good = first_messages()
+    assert run("elevenlabs", "elevenlabs_models", said=good) == []
+    [override] = [message["conversation_config_override"] for message in good[:1]]
+    bad = [
+        {**good[1], "user_id": 7},
+        {**good[1], "conversation_config_override": {**override, "voice": "v"}},
+    ]
+    assert len(run("elevenlabs", "elevenlabs_models", said=bad)) == 2
+
+
+# -- TypeScript: the only description that ElevenLabs publishes of all messages ------------------------
+
+OURS = (
+    "ConversationInitiation",
+    "UserAudio",
+    "Pong",
+    "ContextualUpdate",
+    "UserMessage",
+    "UserActivity",
+    "ClientToolResult",
+)
+THEIRS = (
+    "ConversationMetadata",
+    "Ping",
+    "Audio",
+    "AgentResponse",
+    "AgentResponseCorrection",
+    "Interruption",
+    "TentativeUserTranscript",
+    "UserTranscript",
+    "ClientToolCallMessage",
+    "ErrorMessage",
+)
+
+
+@pytest.fixture(scope="module")
+def types() -> Path:
+    """A folder with ElevenLabs' types and a compiler for them."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed; apt install npm")
+    home = ROOT / ".venv-interop" / "elevenlabs-types"
+    if not (home / "ready").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--prefix", str(home), "--no-save", "--no-audit", "--no-fund", *TYPES]
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
+        (home / "ready").touch()
+    return home
+
+
+def compiled(types: Path, ours: list[Any], theirs: list[Any]) -> str:
+    """The compiler's complaints about messages that are said to be of ElevenLabs' types."""
+    names = ", ".join(sorted({*OURS, *THEIRS}))
+    source = types / "messages.ts"
+    module = "./node_modules/@elevenlabs/types/dist/generated/types/asyncapi-types"
+    source.write_text(
+        f'import type {{ {names} }} from "{module}";\n'
+        f"export const ours: ({' | '.join(OURS)})[] = {json.dumps(ours)};\n"
+        f"export const theirs: ({' | '.join(THEIRS)})[] = {json.dumps(theirs)};\n",
+        encoding="utf-8",
+    )
+    compiler = types / "node_modules" / "typescript" / "bin" / "tsc"
+    options = ["--noEmit", "--strict", "--moduleResolution", "bundler", "--module", "esnext"]
+    done = subprocess.run(
+        ["node", str(compiler), *options, str(source)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=types,
+    )
+    return done.stdout + done.stderr
+
+
+def test_all_messages_have_the_vendors_types(types: Path, said_by_fakes: list[Any]) -> None:
+    ours = our_call(said_by_fakes)
+    different = {json.dumps(message): message for message in [*ours, *first_messages()]}
+    assert compiled(types, list(different.values()), said_by_fakes) == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "ping", "ping_event": {"event_id": "7"}},
+        {"type": "error", "error_event": {"code": 1008, "error_type": "no_such_thing"}},
+        {"type": "interruption", "interruption_event": {"event_id": 7, "more": 1}},
+        {"type": "sing"},
+    ],
+    ids=lambda message: message["type"],
+)
+def test_the_types_are_strict(types: Path, wrong: Any) -> None:
+    assert "error TS" in compiled(types, [], [wrong])
