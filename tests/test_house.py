@@ -177,6 +177,19 @@ def test_nobody_sleeps(folder: str) -> None:
             assert not slept, f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
 
 
+WALL_CLOCKS = {"time.time", "time.localtime", "time.gmtime", "datetime.now", "datetime.today", "date.today"}
+TELL_THE_TIME = ("assistant", "cli", "handshake", "testing")
+"""Whose business the time of day is; that of ``handshake`` only where a server gives a date (Retry-After)."""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.split(".")[0] not in TELL_THE_TIME])
+def test_nothing_depends_on_the_wall_clock(module: str) -> None:
+    """It is set, by hand, by the network or on a Pi at each boot, and nothing may stall or hurry then."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Attribute):
+            assert ast.unparse(node).removeprefix("datetime.") not in WALL_CLOCKS, f"{module}:{node.lineno}"
+
+
 def called(node: ast.Call) -> str:
     """The last name of what is called: ``threading.Thread(…)`` is ``Thread``."""
     return getattr(node.func, "attr", getattr(node.func, "id", ""))
