@@ -64,6 +64,7 @@ from voicews.stats import Counters
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
 from voicews.threads.capture import Capture
+from voicews.threads.collector import Collector
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
 from voicews.threads.floor import Floor
 from voicews.threads.player import Player
@@ -89,8 +90,7 @@ _CAPTURE = 1.0
 _PLAYING_OUT = 2.0
 """Seconds that playing out may take beyond the sound in the playback buffer."""
 _OVERDUE = 2.0
-"""Seconds beyond the connect timeout after which an attempt that hangs in the user's
-``request()`` is abandoned."""
+"""Seconds beyond the connect timeout after which an attempt that hangs in ``request()`` is abandoned."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Supervisor(Worker):
             max(1, round(config.buffers.outbox / config.frame)),
             droppable=lambda command: isinstance(command, SendAudio),
         )
-        self._mailbox: DropOldestQueue[object] = DropOldestQueue(_MAILBOX, droppable=_never)
+        self._mailbox: DropOldestQueue[object] = DropOldestQueue(_MAILBOX, droppable=lambda _mail: False)
         self.callbacks = Callbacks(
             handlers,
             maxsize=config.buffers.events,
@@ -175,6 +175,7 @@ class Supervisor(Worker):
         self._handlers = handlers
         self._tools = tools
         self._toolbox = Toolbox(tools, self._answer)
+        self._collector = Collector(dialect.collect)
         self._capture = Capture(
             microphone,
             format=dialect.input_format,
@@ -288,7 +289,7 @@ class Supervisor(Worker):
             self._history.add("user", command.text)
 
     def _hear(self, event: Event, generation: int) -> None:
-        """Send what the server said where it belongs; runs on the receiver thread."""
+        """Send what the server said where it belongs; runs on the thread that heard it."""
         match event:
             case AudioReceived():
                 if self._speech_stopped_at is not None:
@@ -454,6 +455,7 @@ class Supervisor(Worker):
             self._config,
             outbox=self.outbox,
             counters=self.counters,
+            collector=self._collector,
             tell=self.post,
             hear=self._hear,
             sent=self._sent,
@@ -596,6 +598,7 @@ class Supervisor(Worker):
         self._tell_drops()
         threads: list[threading.Thread] = [self._capture, self.player]
         threads.extend(self._toolbox.alive(deadline.remaining()))
+        threads.extend(self._collector.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread for thread in threads if thread.is_alive())
@@ -637,10 +640,6 @@ class Supervisor(Worker):
             deadline = Deadline(_GRACE)
         self.player.stop()
         self.player.ended_within(deadline.remaining())
-
-
-def _never(_mail: object) -> bool:
-    return False
 
 
 def _most_of(deadline: Deadline) -> float:
