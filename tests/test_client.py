@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,15 @@ from voicews import (
     Token,
     Transcript,
     Turn,
+    Undelivered,
     Unsupported,
     VoiceClient,
 )
 from voicews.audio import Microphone
 from voicews.audio.silence import NullSink, SilenceSource
-from voicews.commands import Command, SendMessage
+from voicews.commands import Command, SendMessage, SendText
 from voicews.dialects import Plain
+from voicews.testing import FaultServer
 
 QUICK = ClientConfig(backoff=Backoff(initial=0.01, jitter=0.0, max_attempts=3))
 
@@ -409,20 +412,20 @@ def test_a_lost_connection_comes_back_and_the_user_is_told(server: Peer) -> None
     assert told[9] == Disconnected(2, None)
 
 
-def test_the_newest_sound_of_an_outage_is_sent_afterwards(server: Peer) -> None:
-    config = ClientConfig(
-        backoff=Backoff(initial=0.5, jitter=0.0), buffers=Buffers(outbox=0.2, max_audio_age=30)
-    )
+def test_the_newest_two_seconds_of_an_outage_are_sent_afterwards(server: Peer) -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.3, jitter=0.0), buffers=Buffers(max_audio_age=30))
     microphone = HandMicrophone()
     with quiet(server, config=config, microphone=microphone) as voice:
         server.call().wait_for_audio(640)
         server.call().cut()
         voice.wait_for(State.RECONNECTING, PATIENCE)
-        microphone.frames.extend(bytes([n, 7] * 320) for n in range(1, 51))
-        heard = server.call(2).wait_for_audio(10 * 640)
-        assert voice.stats().frames_dropped["overflow"] >= 40
+        microphone.frames.extend(bytes([n, 7] * 320) for n in range(1, 201))
+        heard = server.call(2).wait_for_audio(100 * 640)
+        assert voice.stats().frames_dropped["overflow"] >= 100
     marks = [heard[at] for at in range(0, len(heard), 640) if heard[at + 1] == 7]
-    assert marks == list(range(51 - len(marks), 51))
+    # Of the 100 frames that were kept, those captured since are silence.
+    assert 30 <= len(marks) <= 100
+    assert marks == list(range(201 - len(marks), 201))
 
 
 def test_stale_sound_is_not_sent(server: Peer) -> None:
@@ -636,6 +639,81 @@ def test_two_threads_may_close_at_once(server: Peer) -> None:
     assert voice.state is State.CLOSED
 
 
+def test_a_wrong_kind_of_event_is_refused_and_harms_nothing(server: Peer) -> None:
+    with quiet(server) as voice:
+        for wrong in ("connected", Transcript("user", "x"), int):
+            with pytest.raises(ConfigError, match="by class"):
+                voice.events(wrong)  # type: ignore[arg-type]
+            with pytest.raises(ConfigError, match="by class"):
+                voice.wait_for(wrong, 1)  # type: ignore[arg-type]
+            with pytest.raises(ConfigError, match="by class"):
+                voice.on(wrong)  # type: ignore[arg-type]
+        server.call().wait_for_audio(len(server.call().audio) + 6400)
+        assert voice.state is State.CONNECTED
+
+
+def test_a_callback_that_was_called_instead_of_passed_is_refused() -> None:
+    voice = VoiceClient("ws://localhost", microphone=SilenceSource(), speaker=NullSink())
+    with pytest.raises(ConfigError, match="called instead of passed"):
+        voice.on(Transcript, None)  # type: ignore[call-overload]
+
+    def forgotten(event: Event) -> None:
+        """`@voice.on` without the class."""
+
+    with pytest.raises(ConfigError, match="by class"):
+        voice.on(forgotten)  # type: ignore[arg-type]
+
+
+def test_a_callback_that_raises_on_the_last_event_is_told_too(server: Peer) -> None:
+    voice = quiet(server)
+    told: list[CallbackError] = []
+
+    def fail_at_the_end(change: StateChanged) -> None:
+        if change.new is State.CLOSED:
+            raise ValueError("at the end")
+
+    voice.on(StateChanged, fail_at_the_end)
+    voice.on(CallbackError, told.append)
+    with voice:
+        server.call()
+    assert [str(event.error) for event in told] == ["at the end"]
+
+
+def test_one_client_may_wait_for_another_in_its_callbacks(server: Peer) -> None:
+    with quiet(server) as first:
+        done = threading.Event()
+
+        def ask_another() -> None:
+            with quiet(server) as second:
+                assert second.wait_for(State.CONNECTED, PATIENCE)
+            done.set()
+
+        first.once(Message, ask_another)
+        server.call().send("ask")
+        assert done.wait(PATIENCE)
+
+
+def test_the_length_of_a_run_stands_still_once_it_is_over(server: Peer) -> None:
+    with quiet(server) as voice:
+        server.call()
+    assert voice.stats().seconds == voice.stats().seconds
+
+
+def test_where_warnings_are_errors_a_fallback_closes_the_client(server: Peer, without_sound: None) -> None:
+    voice = VoiceClient(server.url, config=ClientConfig(allow_silence=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(BackendFallback):
+            voice.open()
+    assert voice.state is State.CLOSED
+
+
+def test_an_unknown_word_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEWS_AUDIO", "Null")
+    with pytest.raises(ConfigError, match="VOICEWS_AUDIO=Null"):
+        VoiceClient("ws://localhost")
+
+
 def test_opening_twice_is_refused(server: Peer) -> None:
     with quiet(server) as voice, pytest.raises(InvalidState, match="already open"):
         voice.open()
@@ -712,8 +790,9 @@ def test_a_device_that_fails_is_replaced_by_silence_until_it_is_back(server: Pee
         assert diary.wait_for(voicews.DeviceLost, 2).device == "speaker"
         speaker.broken = None
         assert diary.wait_for(voicews.DeviceRestored, 2).device == "speaker"
+        before = len(speaker.written)
         call.send(b"\x09\x09" * 320)
-        assert speaker.wait_for(640) == b"\x09\x09" * 320
+        assert speaker.wait_for(before + 640)[before:] == b"\x09\x09" * 320
         assert voice.state is State.CONNECTED
 
 
@@ -721,6 +800,8 @@ def test_wrong_arguments_are_named() -> None:
     for wrong in (None, 8765, b"ws://localhost"):
         with pytest.raises(ConfigError):
             VoiceClient(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="must be a ClientConfig, not dict"):
+        VoiceClient("ws://localhost", config={})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="Microphone\\(device='USB'\\)"):
         VoiceClient("ws://localhost", microphone="USB")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="Speaker\\(device=2\\)"):
@@ -785,3 +866,62 @@ def test_a_device_asked_for_by_name_is_never_replaced_by_silence(server: Peer, w
     voice = VoiceClient(server.url, microphone=Microphone(device="USB"), speaker=NullSink(), config=config)
     with pytest.raises(DeviceNotFound):
         voice.open()
+
+
+def test_an_interruption_hushes_even_if_the_server_cannot_be_told() -> None:
+    config = ClientConfig(buffers=Buffers(outbox=0.1), backoff=Backoff(initial=5.0, jitter=0.0))
+    with FaultServer() as server, quiet(server.url, config=config, speaker=EarSpeaker()) as voice:
+        diary = Diary(voice)
+        server.accepted().send(bytes(64000))
+        diary.wait_for(PlaybackStarted)
+        server.stop()
+        diary.wait_for(Reconnecting)
+        with pytest.raises(OutboxFull):
+            while True:
+                voice.send_text("and")
+        with pytest.raises(OutboxFull):
+            voice.interrupt()
+        diary.wait_for(Interrupted)
+
+
+# -- what became of what was said --------------------------------------------------------------------
+
+
+def test_what_a_lost_connection_may_have_swallowed_is_told() -> None:
+    with FaultServer() as server, quiet(server.url) as voice:
+        diary = Diary(voice)
+        connection = server.accepted()
+        voice.send_text("heard")
+        connection.wait_for(lambda c: any("heard" in str(text) for text in c.texts))
+        connection.wait_for(lambda c: c.pings >= 2)  # the keepalive's, and the one that asks
+        asked = connection.received
+        connection.wait_for(lambda c: c.received > asked + 5)
+        connection.freeze()
+        voice.send_text("swallowed")
+        deadline = time.monotonic() + PATIENCE
+        while voice.history.turns[-1].text != "swallowed" and time.monotonic() < deadline:
+            threading.Event().wait(0.005)
+        connection.cut()
+        told = diary.wait_for(Undelivered)
+        diary.wait_for(Connected)
+        voice.send_text("again")
+        server.accepted(2).wait_for(lambda c: any("again" in str(text) for text in c.texts))
+    assert told == Undelivered(SendText("swallowed"), sent=True)
+    assert diary.of(Undelivered) == [told]
+
+
+def test_what_could_not_be_said_before_the_end_is_told() -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.2, jitter=0.0, max_attempts=1))
+    with peer() as server:
+        voice = quiet(server, config=config)
+        voice.open()
+        diary = Diary(voice)
+        server.call().cut()
+        diary.wait_for(Reconnecting)
+        server.refuse_with = 503
+        voice.send_text("too late")
+        diary.wait_for(ReconnectFailed)
+        voice.close()
+    assert diary.of(Undelivered) == [Undelivered(SendText("too late"), sent=False)]
+    stats = voice.stats()
+    assert stats.frames_captured == stats.frames_sent + sum(stats.frames_dropped.values())

@@ -45,14 +45,19 @@ BAD: list[tuple[type, str, Any, str]] = [
         for value in (*NO_COUNT, 0)
     ),
     *((TlsSettings, "insecure", value, "True or False") for value in NO_FLAG),
+    *(
+        (ClientConfig, "watchdog", value, "longer than Timeouts.send, or None")
+        for value in (*NO_SECONDS, 10.0)
+    ),
     (TlsSettings, "context", "tls", "an ssl.SSLContext, or None"),
     *(
         (ClientConfig, name, value, "True or False")
-        for name in ("push_to_talk", "allow_silence", "fail_fast")
+        for name in ("push_to_talk", "allow_silence", "await_devices", "fail_fast")
         for value in NO_FLAG
     ),
     *((ClientConfig, "frame", value, "from 0.005 to 0.2 seconds") for value in (*NO_SECONDS, 0.004, 0.201)),
     *((ClientConfig, "slow_callback", value, "a positive number of seconds") for value in NO_SECONDS),
+    *((ClientConfig, "tool_timeout", value, "a positive number of seconds") for value in NO_SECONDS),
     (ClientConfig, "timeouts", 5.0, "of class Timeouts"),
     (ClientConfig, "buffers", None, "of class Buffers"),
     (ClientConfig, "limits", 4096, "of class Limits"),

@@ -48,6 +48,12 @@ def test_a_descriptor_left_open_fails_its_test(guarded: pytest.Pytester) -> None
     assert "file descriptors left open" in _run(guarded, body, passed=2, errors=1)
 
 
+def test_one_descriptor_closed_does_not_make_up_for_one_left_open(guarded: pytest.Pytester) -> None:
+    body = "kept = [*socket.socketpair()]\n\ndef test_leak():\n    kept.pop().close()\n"
+    body += "    kept.append(socket.socket())\n\ndef test_next():\n    [s.close() for s in kept]\n"
+    assert "file descriptors left open" in _run(guarded, body, passed=2, errors=1)
+
+
 def test_an_unclosed_socket_is_a_warning_and_so_a_failure(guarded: pytest.Pytester) -> None:
     _run(guarded, "def test_leak():\n    socket.socket()\n    gc.collect()\n", failed=1)
 

@@ -23,7 +23,8 @@ import voicews.assistant
 import voicews.audio
 import voicews.commands
 import voicews.dialects
-from tests.examples.programs import VoiceServer, running
+import voicews.testing
+from tests.examples.programs import VoiceServer, for_port, running
 from voicews.audio import NullSink, SilenceSource
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +89,12 @@ def test_snippet_runs(snippet: Snippet) -> None:
 def test_snippet_runs_beside_a_server(snippet: Snippet, tmp_path: Path) -> None:
     script = tmp_path / "snippet.py"
     script.write_text(snippet.code, encoding="utf-8")
-    with contextlib.closing(VoiceServer()), running(script) as program:
+    other = tmp_path / "other"
+    other.mkdir()
+    with (
+        contextlib.closing(VoiceServer()) as server,
+        running(for_port(script, server.port, other)) as program,
+    ):
         _, errors = program.communicate(timeout=30)
     assert (program.returncode, errors) == (0, "")
 
@@ -113,7 +119,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_reference_knows_every_public_name() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = set(voicews.__all__) - {"VoiceClient"}
-    for module in (voicews.assistant, voicews.audio, voicews.commands, voicews.dialects):
+    for module in (voicews.assistant, voicews.audio, voicews.commands, voicews.dialects, voicews.testing):
         names |= set(module.__all__)
     names |= {name for name in vars(voicews.VoiceClient) if not name.startswith("_")}
     assert {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from voicews import events
+from voicews.commands import SendText
 from voicews.config import AudioFormat
 from voicews.errors import ConnectionClosed
 from voicews.events import (
@@ -40,12 +41,14 @@ from voicews.events import (
     ToolCall,
     ToolCallCancelled,
     Transcript,
+    Undelivered,
     Word,
 )
 from voicews.lifecycle import State
 
 LOST = ConnectionClosed(1006)
 EXAMPLES: list[Event] = [
+    Undelivered(SendText("hello"), sent=True),
     StateChanged(State.IDLE, State.CONNECTING),
     Connected(1, resumed=False),
     Disconnected(1, LOST),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -19,6 +20,17 @@ def test_turns_stay_in_order_and_the_oldest_goes() -> None:
     assert list(history) == list(history.turns)
     assert len(history) == 2
     assert repr(history) == "<History of 2 turns>"
+
+
+def test_a_turn_that_is_told_late_finds_its_place() -> None:
+    history = History(3)
+    history.add("user", "one")
+    before = time.monotonic()
+    history.add("assistant", "three")
+    history.add("user", "two", at=before)
+    assert [turn.text for turn in history] == ["one", "two", "three"]
+    history.add("user", "nothing like that", at=0.0)
+    assert [turn.text for turn in history] == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t"])

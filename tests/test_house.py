@@ -22,9 +22,9 @@ LONGEST = 650
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "deadline"),
+    ("errors", "deadline", "systemd"),
     ("backoff", "config", "buffers", "stats"),
-    ("history", "tools", "lifecycle", "events", "commands"),
+    ("history", "tools", "lifecycle", "commands", "events"),
     ("wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),

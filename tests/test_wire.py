@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -35,6 +36,8 @@ from voicews.wire import Wire, tls_context
 
 SOON = 1.0
 """Seconds within which an aborted call must have ended; it takes less than a millisecond."""
+PROMPT = 0.005
+"""Seconds within which half of them must have; the median is 0.15 to 0.2 ms."""
 
 
 @pytest.fixture(scope="module")
@@ -489,6 +492,7 @@ class TestAbort:
                     with pytest.raises(ConnectionClosed) as caught:
                         wire.send(b"x")
                     self.check(caught.value)
+        assert statistics.median(times) < PROMPT
         print(f"abort to the end of read: median {statistics.median(times) * 1e3:.3f} ms")
 
     def test_while_sending(self, security: Any) -> None:
@@ -809,3 +813,56 @@ def test_300_aborts_under_load_put_no_plaintext_on_the_line(authority: Authority
     assert sum(23 in list(tls_records(bytes(stream))) for stream in relay.streams) > 200, "there was no load"
     for stream in relay.streams:
         assert not re.search(rb"plaintext!", stream)
+
+
+def fill(wire: Wire) -> int:
+    """Send until the wire gives up; returns how many bytes it took."""
+    sent = 0
+    try:
+        while sent < 1 << 30:
+            if wire.has_room:
+                sent += wire.send(bytes(2048))
+            else:
+                threading.Event().wait(0.01)
+    except ConnectionClosed:
+        return sent
+    raise AssertionError("there is always room")
+
+
+def test_a_stream_that_is_full_says_so_and_is_given_up_in_time() -> None:
+    read_on = threading.Event()
+
+    def script(line: Line) -> None:
+        read_on.wait(PATIENCE)
+
+    with listening(script) as listener:
+        wire = Wire("127.0.0.1", listener.port, tls=None, send_timeout=0.3)
+        assert wire.has_room  # as long as it is not open, sending says why not
+        wire.open(Deadline(PATIENCE))
+        assert wire.has_room
+        assert fill(wire) > 0
+        read_on.set()
+        wire.abort()
+        wire.close()
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_what_a_lost_stream_still_holds_can_be_forgotten(forget: bool) -> None:
+    """Else the kernel delivers it when the network is back, after newer sound on a newer stream."""
+    read_on = threading.Event()
+    arrived: list[int] = []
+
+    def script(line: Line) -> None:
+        read_on.wait(PATIENCE)
+        with contextlib.suppress(ConnectionResetError):
+            while data := line.sock.recv(65536):
+                arrived.append(len(data))
+
+    with listening(script) as listener:
+        wire = Wire("127.0.0.1", listener.port, tls=None, send_timeout=0.1)
+        wire.open(Deadline(PATIENCE))
+        sent = fill(wire)
+        wire.abort()
+        wire.close(forget=forget)
+        read_on.set()
+    assert (sum(arrived) < sent) is forget

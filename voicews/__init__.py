@@ -7,81 +7,92 @@
     voice = VoiceClient("ws://localhost:8765")
     voice.on(Transcript, print)
     voice.run()
+
+Importing the package loads nothing of it yet: the first name that is asked for does.  So
+the ``voicews`` command hears Ctrl+C before most of it is there.
 """
 
-from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
-from voicews.client import VoiceClient
-from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, Timeouts, TlsSettings
-from voicews.errors import (
-    AudioError,
-    BackendFallback,
-    BackendMissing,
-    CallbackFailed,
-    ConfigError,
-    ConnectFailed,
-    ConnectionClosed,
-    ConnectTimeout,
-    DeviceLostError,
-    DeviceNotFound,
-    FormatUnsupported,
-    HandshakeRejected,
-    InsecureTls,
-    InvalidState,
-    KeepaliveTimeout,
-    LocalProtocolError,
-    MessageTooLarge,
-    OutboxFull,
-    ProtocolError,
-    RemoteProtocolError,
-    ServiceError,
-    SessionExpired,
-    ShutdownTimeout,
-    SlowCallback,
-    TlsFailed,
-    TransportError,
-    Unsupported,
-    VoicewsError,
-    VoicewsWarning,
-)
-from voicews.events import (
-    AudioReceived,
-    CallbackError,
-    CaptureFinished,
-    Connected,
-    DeviceLost,
-    DeviceRestored,
-    Disconnected,
-    Event,
-    FramesDropped,
-    Interrupted,
-    Message,
-    PlaybackFinished,
-    PlaybackStarted,
-    ReconnectFailed,
-    Reconnecting,
-    ResponseDone,
-    ResponseStarted,
-    ServerError,
-    SessionExpiring,
-    SoundOffered,
-    SpeechStarted,
-    SpeechStopped,
-    StateChanged,
-    Token,
-    ToolCall,
-    ToolCallCancelled,
-    Transcript,
-    Word,
-)
-from voicews.history import History, Turn
-from voicews.lifecycle import State
-from voicews.stats import Stats
-from voicews.tools import Tool
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as type checkers know it, without the time that typing takes
+
+if TYPE_CHECKING:
+    from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
+    from voicews.client import VoiceClient
+    from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, Timeouts, TlsSettings
+    from voicews.errors import (
+        AudioError,
+        AudioStalled,
+        BackendFallback,
+        BackendMissing,
+        CallbackFailed,
+        ConfigError,
+        ConnectFailed,
+        ConnectionClosed,
+        ConnectTimeout,
+        DeviceLostError,
+        DeviceNotFound,
+        FormatUnsupported,
+        HandshakeRejected,
+        InsecureTls,
+        InvalidState,
+        KeepaliveTimeout,
+        LocalProtocolError,
+        MessageTooLarge,
+        OutboxFull,
+        ProtocolError,
+        RemoteProtocolError,
+        ServiceError,
+        SessionExpired,
+        ShutdownTimeout,
+        SlowCallback,
+        TlsFailed,
+        TransportError,
+        Unsupported,
+        VoicewsError,
+        VoicewsWarning,
+    )
+    from voicews.events import (
+        AudioReceived,
+        CallbackError,
+        CaptureFinished,
+        Connected,
+        DeviceLost,
+        DeviceRestored,
+        Disconnected,
+        Event,
+        FramesDropped,
+        Interrupted,
+        Message,
+        PlaybackFinished,
+        PlaybackStarted,
+        ReconnectFailed,
+        Reconnecting,
+        ResponseDone,
+        ResponseStarted,
+        ServerError,
+        SessionExpiring,
+        SoundOffered,
+        SpeechStarted,
+        SpeechStopped,
+        StateChanged,
+        Token,
+        ToolCall,
+        ToolCallCancelled,
+        Transcript,
+        Undelivered,
+        Word,
+    )
+    from voicews.history import History, Turn
+    from voicews.lifecycle import State
+    from voicews.stats import Stats
+    from voicews.tools import Tool
 
 __all__ = [
     "AudioError",
     "AudioFormat",
     "AudioReceived",
+    "AudioStalled",
     "BackendFallback",
     "BackendMissing",
     "Backoff",
@@ -145,6 +156,7 @@ __all__ = [
     "Transcript",
     "TransportError",
     "Turn",
+    "Undelivered",
     "Unsupported",
     "Verdict",
     "VoiceClient",
@@ -153,3 +165,23 @@ __all__ = [
     "Word",
     "judge",
 ]
+
+# The events before the lifecycle, whose facts have names of their own that are alike.
+_HOMES = ("errors", "backoff", "config", "stats", "history", "tools", "events", "lifecycle", "client")
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"voicews.{home}")
+            if name in module.__all__:
+                found: object = getattr(module, name)
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module 'voicews' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

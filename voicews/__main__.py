@@ -2,7 +2,11 @@
 
 import sys
 
-from voicews.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from voicews.cli import main
+
+        code = main()
+    except KeyboardInterrupt:  # so early that the command itself could not hear it
+        code = 130
+    sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import enum
 import logging
 import os
 import queue
@@ -33,7 +34,8 @@ from voicews.events import Event, StateChanged
 from voicews.history import History
 from voicews.lifecycle import Close, Lifecycle, State
 from voicews.stats import Stats
-from voicews.threads.callbacks import Callback, EventStream, Handlers
+from voicews.systemd import notify
+from voicews.threads.callbacks import Callback, EventStream, Handlers, require_event_class
 from voicews.threads.supervisor import Supervisor
 from voicews.threads.worker import Worker
 from voicews.tools import Tool
@@ -44,6 +46,12 @@ log = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callback)
+
+
+class _Nothing(enum.Enum):
+    """Tells on(kind), a decorator, from on(kind, None), a slip such as on(kind, print())."""
+
+    GIVEN = enum.auto()
 
 
 class VoiceClient:
@@ -96,6 +104,8 @@ class VoiceClient:
         self._dialect = server if isinstance(server, Dialect) else Plain(server)
         self._microphone = microphone or _default_microphone()
         self._speaker = speaker or _default_speaker()
+        if config is not None and not isinstance(config, ClientConfig):
+            raise ConfigError(f"the config must be a ClientConfig, not {type(config).__name__}")
         self._config = config or ClientConfig()
         unnamed = {"microphone"} if microphone is None else set()
         if speaker is None:
@@ -108,7 +118,6 @@ class VoiceClient:
         self._opening = threading.Lock()
         self._muted = threading.Event()
         self._supervisor: Supervisor | None = None
-        self._opened_at = 0.0
         self._tools: dict[str, Tool] = {}
         if self._config.push_to_talk:
             self._muted.set()
@@ -124,7 +133,7 @@ class VoiceClient:
     def on(self, kind: type[Event]) -> Callable[[F], F]: ...
     @overload
     def on(self, kind: type[Event], callback: F) -> F: ...
-    def on(self, kind: type[Event], callback: F | None = None) -> F | Callable[[F], F]:
+    def on(self, kind: type[Event], callback: F | _Nothing = _Nothing.GIVEN) -> F | Callable[[F], F]:
         """Call a function on every event of a class; of all classes with ``Event``.
 
         Use it as a method or as a decorator.  The function is called on the thread
@@ -141,16 +150,18 @@ class VoiceClient:
     def once(self, kind: type[Event]) -> Callable[[F], F]: ...
     @overload
     def once(self, kind: type[Event], callback: F) -> F: ...
-    def once(self, kind: type[Event], callback: F | None = None) -> F | Callable[[F], F]:
+    def once(self, kind: type[Event], callback: F | _Nothing = _Nothing.GIVEN) -> F | Callable[[F], F]:
         """The same for the next such event only."""
         return self._register(kind, callback, once=True)
 
-    def _register(self, kind: type[Event], callback: F | None, *, once: bool) -> F | Callable[[F], F]:
+    def _register(self, kind: type[Event], callback: F | _Nothing, *, once: bool) -> F | Callable[[F], F]:
+        require_event_class(kind)
+
         def register(function: F) -> F:
             self._handlers.add(kind, function, once=once)
             return function
 
-        return register if callback is None else register(callback)
+        return register if callback is _Nothing.GIVEN else register(callback)
 
     def off(self, kind: type[Event], callback: Callback | None = None) -> None:
         """Take back :meth:`on`: of one function, or of all for this class."""
@@ -258,7 +269,14 @@ class VoiceClient:
             return state
         deadline = Deadline(timeout)
         # A state may last so shortly that only its event tells of it.
-        with self.events(StateChanged) as changes:
+        try:
+            changes = self.events(StateChanged)
+        except InvalidState:
+            if self.state is state:
+                return state
+            self._raise_what_went_wrong()
+            raise
+        with changes:
             if self.state is state:
                 return state
             try:
@@ -301,9 +319,9 @@ class VoiceClient:
             raise InvalidState("there are no figures before open()")
         counters = supervisor.counters
         sent, received = supervisor.traffic()
-        drops = supervisor.drops()
+        drops = supervisor.drops.counts()
         return Stats(
-            seconds=time.monotonic() - self._opened_at,
+            seconds=supervisor.seconds,
             frames_captured=counters.count("frames_captured"),
             frames_sent=counters.count("frames_sent"),
             frames_dropped=drops["outbox"],
@@ -364,7 +382,6 @@ class VoiceClient:
                 changed=self._changed,
                 ended=_running.discard,
             )
-            self._opened_at = time.monotonic()
             _running.add(supervisor)
             supervisor.start()
         try:
@@ -378,9 +395,13 @@ class VoiceClient:
         if self.state.ended:
             self._raise_what_went_wrong()
             if not supervisor.connections:
-                raise InvalidState("the client was closed while it was being opened")
-        for error in supervisor.fallbacks:
-            warnings.warn(BackendFallback(f"using silence: {error}"), stacklevel=2)
+                raise InvalidState("the client was closed, by close() or by the server, before it was open")
+        try:
+            for error in supervisor.fallbacks:
+                warnings.warn(BackendFallback(f"using silence: {error}"), stacklevel=2)
+        except BackendFallback:  # where warnings are errors
+            self.close()
+            raise
 
     def _wait_until_open(self, supervisor: Supervisor, deadline: Deadline) -> bool:
         """False if the deadline has passed."""
@@ -412,7 +433,7 @@ class VoiceClient:
             return
         supervisor.play_out = play_out
         supervisor.post(Close())
-        if isinstance(threading.current_thread(), Worker):
+        if self._is_within():
             return
         deadline = Deadline(supervisor.closing_time)
         supervisor.join(deadline.remaining())
@@ -521,9 +542,13 @@ class VoiceClient:
 
         Raises:
             InvalidState: the client is not open.
+            OutboxFull: the server could not be told; it is silent here all the same.
         """
-        self._say_if_accepted(InterruptResponse(), urgent=True)
-        self._running("interrupt()").player.flush()
+        player = self._running("interrupt()").player
+        try:
+            self._say_if_accepted(InterruptResponse(), urgent=True)
+        finally:
+            player.flush()
 
     def _say_if_accepted(self, command: Command, *, urgent: bool = False) -> None:
         self._running(type(command).__name__)
@@ -552,8 +577,13 @@ class VoiceClient:
         return supervisor
 
     def _refuse_in_callback(self, what: str) -> None:
-        if isinstance(threading.current_thread(), Worker):
+        if self._is_within():
             raise InvalidState(f"{what} in a callback would wait for itself; register a callback instead")
+
+    def _is_within(self) -> bool:
+        """True on a thread of this very client, which must not wait for the client."""
+        thread = threading.current_thread()
+        return isinstance(thread, Worker) and thread.home is self._supervisor
 
     def _raise_what_went_wrong(self) -> None:
         error = self._lifecycle.error
@@ -562,7 +592,7 @@ class VoiceClient:
 
 
 def _default_microphone() -> AudioSource:
-    if os.environ.get("VOICEWS_AUDIO") == "null":
+    if _without_sound():
         return SilenceSource()
     from voicews.audio.microphone import Microphone
 
@@ -570,11 +600,18 @@ def _default_microphone() -> AudioSource:
 
 
 def _default_speaker() -> AudioSink:
-    if os.environ.get("VOICEWS_AUDIO") == "null":
+    if _without_sound():
         return NullSink()
     from voicews.audio.speaker import Speaker
 
     return Speaker()
+
+
+def _without_sound() -> bool:
+    value = os.environ.get("VOICEWS_AUDIO", "")
+    if value not in ("", "null"):
+        raise ConfigError(f'the environment says VOICEWS_AUDIO={value}; it may only be "null"')
+    return value == "null"
 
 
 _running: set[Supervisor] = set()
@@ -583,6 +620,7 @@ _running: set[Supervisor] = set()
 @atexit.register
 def _close_forgotten() -> None:
     """Give devices and sockets back at the interpreter's end."""
+    notify("STOPPING=1")
     running = list(_running)
     for supervisor in running:
         supervisor.post(Close())

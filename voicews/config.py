@@ -178,12 +178,20 @@ class ClientConfig:
     """True: the microphone is muted but between start_talking() and stop_talking()."""
     allow_silence: bool = False
     """True: where no sound device exists and none was named, silence takes its place (with a warning)."""
+    await_devices: bool = False
+    """True: a sound device that is not there yet counts as lost instead of ending the run: a ``DeviceLost``
+    event tells, silence takes its place, and it is opened as soon as it can be.  For unattended devices;
+    goes before ``allow_silence``."""
     fail_fast: bool = False
     """True: a callback that raises ends the run."""
     slow_callback: float = 1.0
     """A callback slower than this is named in a warning."""
     tool_timeout: float = 30.0
     """Seconds after which the server is told that a tool takes too long."""
+    watchdog: float | None = None
+    """Seconds after which the run ends with ``AudioStalled`` if the session is open and yet no captured
+    sound is sent, or received sound is not played; for a service manager that starts the program again.
+    Longer than ``Timeouts.send``, which ends a link that takes nothing.  None does not watch."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     buffers: Buffers = field(default_factory=Buffers)
     limits: Limits = field(default_factory=Limits)
@@ -192,7 +200,7 @@ class ClientConfig:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
-        for name in ("push_to_talk", "allow_silence", "fail_fast"):
+        for name in ("push_to_talk", "allow_silence", "await_devices", "fail_fast"):
             _require(isinstance(getattr(self, name), bool), self, name, "True or False")
         for name, kind in _PARTS.items():
             _require(isinstance(getattr(self, name), kind), self, name, f"of class {kind.__name__}")
@@ -204,4 +212,7 @@ class ClientConfig:
         )
         _require(_is_positive(self.tool_timeout), self, "tool_timeout", "a positive number of seconds")
         _require(_is_positive(self.slow_callback), self, "slow_callback", "a positive number of seconds")
+        if self.watchdog is not None:
+            enough = _is_positive(self.watchdog) and self.watchdog > self.timeouts.send
+            _require(enough, self, "watchdog", "longer than Timeouts.send, or None")
         _require(self.buffers.outbox >= self.frame, self, "frame", "no longer than Buffers.outbox")

@@ -24,6 +24,7 @@
       AudioError
         DeviceNotFound
         DeviceLostError
+        AudioStalled
         FormatUnsupported(ValueError)
         BackendMissing(ImportError)
       ShutdownTimeout(TimeoutError)
@@ -45,6 +46,7 @@ from typing import Any
 
 __all__ = [
     "AudioError",
+    "AudioStalled",
     "BackendFallback",
     "BackendMissing",
     "CallbackFailed",
@@ -234,6 +236,10 @@ class DeviceNotFound(AudioError):
 
 class DeviceLostError(AudioError):
     """A sound device that worked has stopped: unplugged, or its sound server died."""
+
+
+class AudioStalled(AudioError):
+    """The watchdog (``ClientConfig.watchdog``) saw no sound move for too long."""
 
 
 class FormatUnsupported(AudioError, ValueError):

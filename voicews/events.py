@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicews.commands import Command
 from voicews.config import AudioFormat
 from voicews.history import Role
 from voicews.lifecycle import State
@@ -44,6 +45,7 @@ __all__ = [
     "ToolCall",
     "ToolCallCancelled",
     "Transcript",
+    "Undelivered",
     "Word",
 ]
 
@@ -275,6 +277,20 @@ class CaptureFinished(Event):
 
 
 @dataclass(frozen=True)
+class Undelivered(Event):
+    """Something that you said did not reach the server, or perhaps not; it is not said again.
+
+    Told of every command but captured sound.  A command counts as delivered once the server
+    has answered a ping that went out after it, or our Close frame.
+    """
+
+    command: Command
+    sent: bool
+    """True: the connection was lost before the server confirmed it, so it may have arrived or
+    not.  False: it certainly did not."""
+
+
+@dataclass(frozen=True)
 class FramesDropped(Event):
     """Sound was thrown away; told at most once a second."""
 
@@ -288,7 +304,7 @@ class FramesDropped(Event):
 
 @dataclass(frozen=True)
 class DeviceLost(Event):
-    """A sound device stopped working."""
+    """A sound device stopped working, or is not there yet (``ClientConfig.await_devices``)."""
 
     device: str
     """"microphone" or "speaker"."""

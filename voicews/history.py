@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
-from collections import deque
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -38,33 +39,40 @@ class History:
         if limit < 0:
             raise ConfigError(f"History's limit is {limit!r}; it must be 0 or more")
         self._lock = threading.Lock()
-        self._turns: deque[Turn] = deque(turns, maxlen=limit)
+        self._limit = limit
+        self._turns: list[tuple[float, Turn]] = [(0.0, turn) for turn in turns[max(0, len(turns) - limit) :]]
 
-    def add(self, role: Role, text: str, *, instead_of: str | None = None) -> None:
-        """Append a turn.  Blank text is none: servers report coughs as empty transcripts.
+    def add(self, role: Role, text: str, *, at: float | None = None, instead_of: str | None = None) -> None:
+        """Add a turn.  Blank text is none: servers report coughs as empty transcripts.
 
         Args:
             role: who said it.
             text: what.
+            at: monotonic time at which it was said, which settles its place; default now.
             instead_of: the text of an earlier turn that this one corrects: it takes the place of
                 the newest such turn, and if it is blank, that turn was not said at all.
         """
+        at = time.monotonic() if at is None else at
         with self._lock:
-            wrong = Turn(role, instead_of) if instead_of is not None else None
-            turns = list(self._turns)
-            place = len(turns)
-            if wrong in turns:
-                place -= 1 + turns[::-1].index(wrong)
-                del turns[place]
+            place = bisect.bisect(self._turns, at, key=lambda said: said[0])
+            if instead_of is not None:
+                place, at = self._forget(Turn(role, instead_of), place, at)
             if text.strip():
-                turns.insert(place, Turn(role, text))
-            self._turns = deque(turns, self._turns.maxlen)
+                self._turns.insert(place, (at, Turn(role, text)))
+                del self._turns[: max(0, len(self._turns) - self._limit)]
+
+    def _forget(self, wrong: Turn, place: int, at: float) -> tuple[int, float]:
+        """Take the newest such turn out; returns its place and time, or those given if there is none."""
+        for index in range(len(self._turns) - 1, -1, -1):
+            if self._turns[index][1] == wrong:
+                return index, self._turns.pop(index)[0]
+        return place, at
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns now, oldest first."""
         with self._lock:
-            return tuple(self._turns)
+            return tuple(turn for _, turn in self._turns)
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)

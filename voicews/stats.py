@@ -21,7 +21,8 @@ class Stats:
     frames_captured: int
     frames_sent: int
     frames_dropped: Mapping[str, int]
-    """By cause: "overflow", "stale"."""
+    """By cause: "overflow" (the outbox was full), "stale" (too old), "lost" (its connection broke in
+    the middle of it), "unsent" (left over at the end).  In the end captured = sent + dropped."""
     frames_waiting: int
     """In the outbox now."""
     bytes_sent: int

@@ -243,9 +243,13 @@ class Transport:
             self._websocket.frame_buffer.room = self._limits.message
         return _text(payload, "a text message") if opcode == _TEXT else payload
 
-    def close(self) -> None:
-        """Give the socket back, once the sender has left.  May be called more than once."""
-        self._wire.close()
+    def close(self, *, forget: bool = False) -> None:
+        """Give the socket back, once the sender has left.  May be called more than once.
+
+        Args:
+            forget: do not let the kernel deliver what it still holds, as it else would, long after.
+        """
+        self._wire.close(forget=forget)
 
     # -- the sender's thread ----------------------------------------------------------------
 
@@ -268,6 +272,15 @@ class Transport:
             self._send(_BINARY, message)
         else:
             raise LocalProtocolError(f"a message must be str or bytes, not {type(message).__name__}")
+
+    @property
+    def has_room(self) -> bool:
+        """False while more sound would only wait, and grow old, in the kernel.
+
+        Raises:
+            ConnectionClosed: that has been so for ``Timeouts.send``.
+        """
+        return self._wire.has_room
 
     def ping(self, payload: bytes) -> None:
         """Send a ping of at most 125 bytes; raises as :meth:`send`."""

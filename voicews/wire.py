@@ -17,6 +17,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 import warnings
@@ -44,7 +45,10 @@ READ_AHEAD = 64 * 1024
 
 _SEND_BUFFER = 64 * 1024
 """Two seconds of 16 kHz speech; the kernel's default would hold more than a minute."""
+_UNSENT = 16 * 1024
+"""Half a second of 16 kHz speech: if more waits in the kernel, :attr:`Wire.has_room` says no."""
 
+_AT_ONCE = struct.pack("ii", 1, 0)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 # What a load balancer says while its backend restarts is worth another attempt.
@@ -197,6 +201,7 @@ class Wire:
         self._writing = threading.Lock()
         self._backlog = b""
         self._torn = False
+        self._full_since: float | None = None
         self._ahead = b""
         self._position = 0
         self.last_received = 0.0
@@ -295,10 +300,12 @@ class Wire:
         sock.close()
         raise self._lost(None)
 
-    def _discard(self) -> None:
+    def _discard(self, *, forget: bool = False) -> None:
         with self._lock:
             sock, self._sock = self._sock, None
         if sock is not None:
+            if forget:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             sock.close()
 
     def require_not_aborted(self) -> None:
@@ -472,8 +479,7 @@ class Wire:
         """Send all of it; returns its length.  After an error nothing can be sent any more.
 
         Raises:
-            ConnectionClosed: the stream ended, was aborted, or the kernel has not taken
-                everything within ``send_timeout`` because the peer reads too slowly.
+            ConnectionClosed: the stream ended, was aborted, or stalls for ``send_timeout``.
         """
         try:
             with self._writing:
@@ -492,15 +498,25 @@ class Wire:
         except VoicewsError:
             raise
         except _Late as error:
-            raise ConnectionClosed(
-                1006,
-                by_peer=False,
-                message=f"{self._host}:{self._port} has not taken a message of {len(data)} bytes "
-                f"within Timeouts.send ({self._send_timeout:g} s)",
-            ) from error
+            raise self._stalled(f"a message of {len(data)} bytes") from error
         except OSError as error:
             raise self._lost(error) from error
         return len(data)
+
+    @property
+    def has_room(self) -> bool:
+        """False while more would only grow old in the kernel; as :meth:`send` if that lasts too long."""
+        if (sock := self._sock) is None or _is_ready(sock, select.POLLOUT, 0):
+            self._full_since = None
+            return True
+        self._full_since = self._full_since or time.monotonic()
+        if time.monotonic() - self._full_since > self._send_timeout:
+            raise self._stalled("anything")
+        return False
+
+    def _stalled(self, what: str) -> ConnectionClosed:
+        why = f"{self._host}:{self._port} has not taken {what} within Timeouts.send"
+        return ConnectionClosed(1006, by_peer=False, message=f"{why} ({self._send_timeout:g} s)")
 
     def _transmit(self, data: bytes, deadline: Deadline | None) -> None:
         """Give all of it to the kernel, by the deadline or else within ``send_timeout``."""
@@ -535,9 +551,12 @@ class Wire:
                 with contextlib.suppress(OSError):  # it has ended by itself
                     self._sock.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        """Give the descriptor back.  Only once no other thread is in here; never fails."""
-        self._discard()
+    def close(self, *, forget: bool = False) -> None:
+        """Give the descriptor back, and ``forget`` what the kernel holds, or else let it be delivered.
+
+        Only once no other thread is in here; never fails.
+        """
+        self._discard(forget=forget)
 
     def _lost(self, error: OSError | None) -> ConnectionClosed:
         """How the stream ended, as our own error; None is an orderly end of the bytes."""
@@ -562,8 +581,7 @@ class Wire:
 
     def fileno(self) -> int:
         """The descriptor; -1 if there is none."""
-        sock = self._sock
-        return -1 if sock is None else sock.fileno()
+        return -1 if (sock := self._sock) is None else sock.fileno()
 
     def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
         """The same as :meth:`abort`."""
@@ -597,6 +615,7 @@ def _tune(sock: socket.socket) -> None:
         (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
         (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
         (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 10_000),
+        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", _UNSENT),
     ):
         option = getattr(socket, name, None)
         if option is not None:
@@ -613,10 +632,14 @@ def _send_some(sock: socket.socket, data: bytes | memoryview) -> int:
 
 def _wait(sock: socket.socket, event: int, deadline: Deadline) -> None:
     remaining = deadline.remaining()
+    if not _is_ready(sock, event, None if remaining is None else math.ceil(remaining * 1000)):
+        raise _Late
+
+
+def _is_ready(sock: socket.socket, event: int, milliseconds: int | None) -> bool:
     poll = select.poll()
     poll.register(sock, event)
-    if not poll.poll(None if remaining is None else math.ceil(remaining * 1000)):
-        raise _Late
+    return bool(poll.poll(milliseconds))
 
 
 def _explained(error: ssl.SSLError) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -19,35 +18,21 @@ def test_by_name() -> None:
 
 
 def test_whisper_is_taken_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_has_little_memory", lambda: False)
+    monkeypatch.setattr(module, "has_little_memory", lambda: False)
     assert isinstance(load_ears(), WhisperEars)
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     assert isinstance(load_ears(), PocketsphinxEars)
 
 
 def test_pocketsphinx_is_taken_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_has_little_memory", lambda: True)
+    monkeypatch.setattr(module, "has_little_memory", lambda: True)
     assert isinstance(load_ears(), PocketsphinxEars)
-
-
-@pytest.mark.parametrize(
-    ("pages", "little"),
-    [(1000, True), (10**9, False), (OSError("unknown"), False), (ValueError("no"), False)],
-)
-def test_memory(pages: int | Exception, little: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sysconf(name: str) -> int:
-        if isinstance(pages, Exception):
-            raise pages
-        return pages if name == "SC_PHYS_PAGES" else 4096
-
-    monkeypatch.setattr(os, "sysconf", sysconf)
-    assert module._has_little_memory() is little
 
 
 def test_nothing_installed_names_the_better_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    monkeypatch.setattr(module, "_has_little_memory", lambda: False)
+    monkeypatch.setattr(module, "has_little_memory", lambda: False)
     with pytest.raises(BackendMissing, match="whisper ears need: pip install"):
         load_ears()
 

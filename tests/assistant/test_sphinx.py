@@ -10,7 +10,7 @@ from voicews.assistant.home import HomeHelper
 from voicews.assistant.speech import utterances, word_error_rate
 from voicews.assistant.sphinx import PocketsphinxEars
 from voicews.assistant.voice import FliteVoice, HibariVoice
-from voicews.errors import BackendMissing
+from voicews.errors import AudioError, BackendMissing
 from voicews.history import History
 
 INSIDE = (
@@ -117,6 +117,21 @@ def test_threads_hear_at_the_same_time(light_ears: PocketsphinxEars) -> None:
     for thread in threads:
         thread.join(30)
     assert found == {0: "what is seven times eight", 2: "what day is it today"}
+
+
+def test_a_failing_decoder(light_ears: PocketsphinxEars) -> None:
+    hearing = light_ears.listen()
+
+    class Broken:
+        def process_raw(self, pcm: bytes) -> None:
+            raise RuntimeError("out of memory")
+
+    assert hearing._decoders is not None
+    grammar, hearing._decoders.grammar = hearing._decoders.grammar, Broken()
+    with pytest.raises(AudioError, match="out of memory"):
+        hearing.feed(silence(0.1))
+    hearing._decoders.grammar = grammar
+    hearing.close()
 
 
 def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:

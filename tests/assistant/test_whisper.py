@@ -18,6 +18,7 @@ LONG = (
     "I went to the market this morning, and I bought three apples, two loaves of bread, and some milk. "
     "Then I walked along the river to the old bridge, where my brother was waiting for me. "
     "He had brought the letters that our sister wrote to us from Canada. "
+    "In the evening it began to rain, so we took the last train back to the city. "
     "We sat down in the shade of a tree, and talked about the summer, and about the house by the sea."
 )
 
@@ -55,6 +56,13 @@ def test_noise_does_little_harm(ears: WhisperEars, snr: int) -> None:
 @pytest.mark.parametrize("sentence", ["Yes.", "No.", "Hello.", "Stop.", "Okay."])
 def test_short_words(ears: WhisperEars, voice: HibariVoice, sentence: str) -> None:
     assert word_error_rate(sentence, hear(ears, spoken(voice, sentence))) == 0
+
+
+@pytest.mark.parametrize("sentence", ["No, no, no, no, no.", "What is two plus two plus two plus two?"])
+def test_what_is_really_repeated_is_mostly_kept(ears: WhisperEars, voice: HibariVoice, sentence: str) -> None:
+    text = hear(ears, spoken(voice, sentence))
+    print(f"{sentence!r} -> {text!r}")
+    assert word_error_rate(sentence, text) <= 0.4
 
 
 def test_a_turn_much_longer_than_the_context_loses_nothing(ears: WhisperEars, voice: HibariVoice) -> None:
@@ -174,6 +182,34 @@ class TestModels:
         ears = WhisperEars(_packaged_model(), context=5.0)
         assert ears.name == "whisper (model, int8)"
         assert word_error_rate(utterances()[0].words, hear(ears, pcm_of(utterances()[0].path))) == 0
+
+    def test_a_model_of_many_languages_is_told_which(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        import ctranslate2
+
+        prompts: list[list[str]] = []
+
+        class Result:
+            no_speech_prob = 0.0
+            scores = (-0.1,)
+            sequences = (["\u0120Hell", "o", "<unk\u2028>"],)
+
+        class Many:
+            is_multilingual = True
+            n_mels = 128
+
+            def __init__(self, *arguments: object, **settings: object) -> None:
+                pass
+
+            def generate(self, mel: object, prompt: list[list[str]], **settings: object) -> list[Result]:
+                prompts.extend(prompt)
+                return [Result()]
+
+        monkeypatch.setattr(ctranslate2.models, "Whisper", Many)
+        ears = WhisperEars(tmp_path)
+        assert hear(ears, silence(0.5)) == "Hello<unk>"
+        assert prompts[-1] == ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
 
     @pytest.mark.parametrize("context", [0.5, 31.0, float("nan")])
     def test_a_context_out_of_bounds(self, context: float) -> None:

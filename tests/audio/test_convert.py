@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voicews.audio import AudioFormat
-from voicews.audio.convert import Converter, require_whole_samples
+from voicews.audio.convert import Converter, Framer, require_whole_samples
 from voicews.errors import FormatUnsupported
 
 MONO, STEREO = AudioFormat(16000), AudioFormat(16000, 2)
@@ -56,3 +56,39 @@ def test_half_samples_are_refused() -> None:
         require_whole_samples(b"123456", STEREO)
     with pytest.raises(FormatUnsupported):
         Converter(STEREO, MONO).process(b"12")
+
+
+@pytest.mark.parametrize(
+    "rates", [(16000, 24000), (8000, 48000), (44100, 16000), (16000, 44100), (16000, 16000)]
+)
+@pytest.mark.parametrize("frame", [1, 160, 333])
+def test_frames_are_of_one_length_and_lose_nothing(rates: tuple[int, int], frame: int) -> None:
+    source, target = AudioFormat(rates[0]), AudioFormat(rates[1], 2)
+    pcm = np.random.default_rng(3).integers(-30000, 30000, 800).astype("<i2").tobytes()
+    whole = Converter(source, target)
+    expected = whole.process(pcm) + whole.flush()
+    framer, got, start = Framer(source, target, frame), b"", 0
+    while start < len(pcm):
+        needed = framer.needs
+        assert needed > 0
+        framer.add(pcm[start : start + 2 * needed])
+        start += 2 * needed
+        while (taken := framer.take()) is not None:
+            assert len(taken) == 4 * frame
+            got += taken
+    framer.finish()
+    got += b"".join(iter(framer.take, None))
+    assert got[: len(expected)] == expected
+    assert not any(got[len(expected) :])
+    assert len(got) % (4 * frame) == 0
+    assert framer.take() is None
+
+
+def test_what_is_forgotten_does_not_come_back() -> None:
+    framer = Framer(AudioFormat(8000), MONO, 320)
+    framer.add(samples(*range(100)))
+    framer.clear()
+    assert framer.needs == 160
+    framer.add(bytes(320))
+    assert framer.needs == 0
+    assert framer.take() == bytes(640)

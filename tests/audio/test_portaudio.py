@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import ModuleType
 
 import pytest
 
 from voicews.audio import portaudio
 from voicews.audio.portaudio import Device, Direction, Stream, choose, list_devices
 from voicews.config import AudioFormat
-from voicews.errors import BackendMissing, DeviceLostError, DeviceNotFound
+from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound
 
 
 def device(index: int, name: str, inputs: int = 0, outputs: int = 0, default: bool = False) -> Device:
@@ -78,7 +79,9 @@ def test_a_whole_name_wins_over_a_part() -> None:
 
 
 def test_no_device_at_all() -> None:
-    with pytest.raises(DeviceNotFound, match=r"no microphone: connect one, .*SilenceSource\(\) does without"):
+    with pytest.raises(
+        DeviceNotFound, match=r"no microphone: connect one, .*VOICEWS_AUDIO=null .*SilenceSource\(\) from"
+    ):
         choose(DEVICES[:1], None, "input")
     with pytest.raises(DeviceNotFound, match=r"no loudspeaker: .*NullSink\(\)"):
         choose([], "x", "output")
@@ -112,6 +115,16 @@ def test_a_thread_that_hangs_in_portaudio_does_not_take_the_others_along(
         thread.start()
         thread.join(10)
     assert "hanging in the sound system" in str(caught[0])
+
+
+def test_a_portaudio_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(ModuleType):
+        def PyAudio(self) -> None:  # noqa: N802 - the library's name
+            raise OSError(-9999, "Unanticipated host error")
+
+    monkeypatch.setitem(sys.modules, "pyaudio", Broken("pyaudio"))
+    with pytest.raises(AudioError, match="does not start: Unanticipated host error"):
+        list_devices()
 
 
 class BrokenStream:
@@ -171,3 +184,58 @@ def test_a_device_with_too_few_channels_is_not_even_asked() -> None:
     with pytest.raises(Exception, match="none of the formats") as caught:
         portaudio._open_first(RefusingSystem(), DEVICES[1], "input", [AudioFormat(16000, 2)], 0.02)  # type: ignore[arg-type]
     assert caught.value.__cause__ is None
+
+
+class WaitingStream:
+    """A PyAudio stream whose reads come back when they are told to."""
+
+    def __init__(self) -> None:
+        self.reading, self.go_on = threading.Event(), threading.Event()
+        self.closed = 0
+
+    def read(self, samples: int, **options: object) -> bytes:
+        self.reading.set()
+        assert self.go_on.wait(10)
+        return bytes(2 * samples)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio is started, with another stream beside the test's."""
+    monkeypatch.setattr(portaudio, "_users", 2)
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_stream_that_is_left_in_the_driver_is_closed_by_the_thread_that_comes_back() -> None:
+    raw = WaitingStream()
+    stream = Stream(raw, DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+    caught: list[BaseException] = []
+
+    def hang() -> None:
+        try:
+            stream.read(320)
+        except DeviceLostError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert raw.reading.wait(10)
+    stream.leave()
+    assert raw.closed == 0
+    raw.go_on.set()
+    thread.join(10)
+    assert (raw.closed, portaudio._users) == (1, 1)
+    assert "'USB Headset' and was replaced" in str(caught[0])
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_stream_that_is_left_between_two_calls_is_closed_at_once() -> None:
+    raw = WaitingStream()
+    stream = Stream(raw, DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+    stream.leave()
+    assert (raw.closed, portaudio._users) == (1, 1)
+    with pytest.raises(DeviceLostError, match="was given back"):
+        stream.read(320)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -409,9 +410,9 @@ def test_a_mixer_that_hangs_is_left_to_a_thread(dummy: None, monkeypatch: pytest
     thawed = threading.Event()
     real = module._quit
 
-    def quit_late(*arguments: object) -> None:
+    def quit_late(pygame: ModuleType) -> None:
         thawed.wait(20)
-        real(*arguments)  # type: ignore[arg-type]
+        real(pygame)
 
     monkeypatch.setattr(module, "_QUITTING", 0.05)
     monkeypatch.setattr(module, "_quit", quit_late)
@@ -428,12 +429,16 @@ def test_a_mixer_that_hangs_is_left_to_a_thread(dummy: None, monkeypatch: pytest
     wait_until(lambda: module._mixer_owner is None)
 
 
-def test_without_sdls_library_the_device_is_believed_to_be_there(
-    dummy: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lacking", ["library", "device"])
+def test_a_device_that_cannot_be_watched_is_believed_to_be_there(
+    dummy: None, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
     from voicews.audio import speaker as module
 
-    monkeypatch.setattr(module, "_bundled", lambda pygame, pattern: [])
+    if lacking == "library":
+        monkeypatch.setattr(module, "_bundled", lambda pygame, pattern: [])
+    else:
+        monkeypatch.setattr(module, "_SDL_DEVICES", range(100, 102))
     speaker = Speaker()
     speaker.open(MONO)
     speaker.write(counting(3200))
@@ -443,3 +448,44 @@ def test_without_sdls_library_the_device_is_believed_to_be_there(
 
 def test_the_devices_have_names(dummy: None) -> None:
     assert isinstance(loudspeakers(), list)
+
+
+def test_a_crumb_waits_for_company_until_it_is_nearly_too_late(disk: Path) -> None:
+    speaker = Speaker()
+    speaker.open(MONO)
+    speaker.write(counting(1600))
+    wait_until(lambda: speaker.pending() < 0.09, poll=0.001)
+    speaker.write(counting(80, start=1600))
+    play_out(speaker, poll=0.001)
+    speaker.close()
+    assert heard(disk.read_bytes()).tobytes() == counting(1680)
+
+
+def test_at_the_interpreters_end_nobody_notices_that_the_mixer_has_gone(dummy: None) -> None:
+    from voicews.audio import speaker as module
+
+    speaker = Speaker()
+    speaker.open(MONO)
+    speaker.write(counting(1600))
+    module._quit_at_exit()
+    assert module._mixer_owner is None
+    speaker.write(counting(1600))
+    assert speaker.pending() == 0
+    assert speaker.flush() == speaker.position < 0.2
+    speaker.close()
+    assert speaker._end_with_the_interpreter()
+
+
+def test_at_the_interpreters_end_a_thread_that_hangs_is_let_be(
+    dummy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voicews.audio import speaker as module
+
+    monkeypatch.setattr(module, "_QUITTING", 0.01)
+    speaker = Speaker()
+    speaker.open(MONO)
+    with speaker._in_use:
+        module._quit_at_exit()
+    assert module._mixer_owner is speaker
+    speaker.write(counting(160))
+    speaker.close()

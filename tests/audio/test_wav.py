@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import time
 import wave
@@ -234,6 +235,18 @@ def test_without_a_clock_all_is_heard_at_once(tmp_path: Path) -> None:
     assert read(tmp_path / "b.wav") == (MONO, counting(16000) * 3)
 
 
+def test_a_file_that_holds_nothing_yet_takes_the_next_format(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    sink = WavSink(path, realtime=False)
+    sink.open(AudioFormat(16000))
+    sink.close()
+    sink.open(AudioFormat(24000))
+    sink.write(bytes(480))
+    sink.close()
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnframes()) == (24000, 240)
+
+
 def test_opening_again_goes_on_in_the_first_format(tmp_path: Path) -> None:
     sink = WavSink(tmp_path / "b.wav", realtime=False)
     sink.open(MONO)
@@ -296,3 +309,51 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     sink.close()
     assert sink.flush() == 0
     assert read(tmp_path / "b.wav") == (MONO, b"")
+
+
+def test_a_file_that_cannot_be_read_after_all(tmp_path: Path) -> None:
+    unreadable = Path("/proc/self/mem")
+    with pytest.raises(AudioError, match="cannot read /proc/self/mem: Input/output error"):
+        WavSource(unreadable).open(MONO, 320)
+    source = WavSource(write(tmp_path / "a.wav", counting(1000)))
+    source.open(MONO, 320)
+    assert source._file is not None
+    source._file.close()
+    with unreadable.open("rb") as source._file, pytest.raises(AudioError, match="Input/output error"):
+        source.read()
+    source.close()
+
+
+def test_a_disk_that_fails_at_the_end(tmp_path: Path) -> None:
+    class Full(io.BytesIO):
+        tries = 0
+
+        def close(self) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError(28, "No space left on device")
+            super().close()
+
+    sink = WavSink(tmp_path / "b.wav")
+    sink.open(MONO)
+    assert sink._file is not None
+    sink._file.close()
+    sink._file = Full()
+    with pytest.raises(AudioError, match=r"cannot write .*No space left on device"):
+        sink.close()
+    sink.close()
+
+
+def test_half_a_sample_that_a_full_disk_took_is_cut_off(tmp_path: Path) -> None:
+    """Else all that follows would be noise."""
+    path = tmp_path / "out.wav"
+    sink = WavSink(path, realtime=False)
+    sink.open(MONO)
+    sink.write(counting(1000))
+    sink.close()
+    with path.open("ab") as file:
+        file.write(b"\x01")
+    sink.open(MONO)
+    sink.write(counting(1000))
+    sink.close()
+    assert read(path) == (MONO, counting(1000) * 2)

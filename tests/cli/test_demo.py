@@ -36,51 +36,6 @@ def test_the_whole_conversation_in_real_time(command: Callable[..., Command], tm
     assert seconds_of(tmp_path / "answer.wav") > 10
 
 
-@pytest.mark.slow
-def test_without_its_history_the_server_forgets_and_the_demo_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from voicews.assistant import speech
-
-    name, again = (one for one in speech.utterances() if "name" in one.words)
-    monkeypatch.setattr(speech, "utterances", lambda: [name, again])
-    options = ["--json", "--drop-after", "1", "--output", str(tmp_path / "answers.wav")]
-    codes = {}
-    for resume in ("--resume", "--no-resume"):
-        codes[resume] = main(["demo", "--scripted", *options, resume])
-        out = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert out[-1]["event"] == "Verdict"
-        scores = [event for event in out if event["event"] == "TurnScore"]
-        assert [score["words_right"] for score in scores] == [1, 1]
-        wrong = [check["what"] for check in out[-1]["checks"] if not check["ok"]]
-        assert wrong == ([] if resume == "--resume" else ["answers right", "what was said before is known"])
-    assert codes == {"--resume": 0, "--no-resume": 1}
-
-
-def test_a_turn_that_is_not_answered_is_counted_and_does_not_end_the_demo(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    silent = tmp_path / "silent.wav"
-    with wave.open(str(silent), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(bytes(16000))
-
-    from voicews.assistant import speech
-
-    first = speech.utterances()[0]
-    script = [first, speech.Utterance(silent, "Is anybody there?", "yes")]
-    monkeypatch.setattr(speech, "utterances", lambda: script)
-    monkeypatch.setattr("voicews.cli.scripted._PATIENCE", 2.0)
-    recording = tmp_path / "answers.wav"
-    assert main(["demo", "--scripted", "--output", str(recording), "--drop-after", "0"]) == 1
-    out = capsys.readouterr().out
-    assert "FAIL answers right                    1 of 2\n" in out
-    assert "restored" not in out
-    assert seconds_of(recording) > 1
-
-
 def test_questions_instead_of_a_microphone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recording = tmp_path / "answer.wav"
     options = ["--output", str(recording), "--ears", "pocketsphinx", "--voice", "flite"]
@@ -153,6 +108,21 @@ def test_devices_that_do_not_open_lead_to_the_script_unless_they_were_named(
     assert capsys.readouterr().err.splitlines()[-1].startswith("voicews: the microphone is gone")
 
 
+def test_without_a_loudspeaker_written_questions_are_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none_at_all() -> list[str]:
+        raise DeviceNotFound("no loudspeaker could be opened")
+
+    monkeypatch.delenv("VOICEWS_AUDIO", raising=False)
+    monkeypatch.setattr(demo, "loudspeakers", none_at_all)
+    light = ["--ears", "pocketsphinx", "--voice", "flite"]
+    assert main(["demo", "--text", "What is two plus two?", *light]) == 0
+    out, err = capsys.readouterr()
+    assert "voice  Two plus two is four." in out
+    assert err.count("no loudspeaker here: the answers are shown and not heard") == 1
+
+
 # -- Ctrl+C at any moment -----------------------------------------------------------------------------
 
 
@@ -165,6 +135,7 @@ def stopped(running: Command) -> str:
     return out
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("wait", [0.0, 0.3, 0.8])
 def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command], wait: float) -> None:
     running = command("demo", **WITHOUT_DEVICES)
@@ -174,6 +145,7 @@ def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command], wa
     stopped(running)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_it_speaks(command: Callable[..., Command], tmp_path: Path) -> None:
     running = command("demo", "--json", **WITHOUT_DEVICES)
     running.await_event("PlaybackStarted")
@@ -182,12 +154,14 @@ def test_ctrl_c_while_it_speaks(command: Callable[..., Command], tmp_path: Path)
     assert 0 <= seconds_of(tmp_path / "answer.wav") < 2
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_the_connection_is_away(command: Callable[..., Command]) -> None:
     running = command("demo", "--scripted", "--json", "--drop-after", "1", **WITHOUT_DEVICES)
     running.await_event("Reconnecting")
     stopped(running)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_the_answers_are_checked(command: Callable[..., Command]) -> None:
     running = command("demo", "--scripted", "--json", "--turns", "2", **WITHOUT_DEVICES)
     running.await_event("TurnScore")

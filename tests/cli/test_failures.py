@@ -17,6 +17,7 @@ from voicews import (
     TlsFailed,
     VoicewsError,
 )
+from voicews.audio.portaudio import choose
 from voicews.cli.failures import CommandFailed, advice, one_line
 
 
@@ -26,8 +27,8 @@ from voicews.cli.failures import CommandFailed, advice, one_line
         (ConnectFailed("refused"), "voicews serve"),
         (ConnectTimeout("slow"), "network"),
         (TlsFailed("bad"), "certificate"),
-        (HandshakeRejected(401), "token"),
-        (HandshakeRejected(403), "token"),
+        (HandshakeRejected(401), "--header"),
+        (HandshakeRejected(403), "--header"),
         (HandshakeRejected(404), "path"),
         (DeviceNotFound("none"), "voicews devices"),
         (MessageTooLarge("big"), "voice server"),
@@ -52,6 +53,28 @@ def test_what_to_do(error: VoicewsError, hint: str) -> None:
 def test_errors_that_say_it_themselves(error: VoicewsError) -> None:
     assert advice(error) is None
     assert one_line(error) == str(error)
+
+
+def test_advice_for_programmers_gives_way_to_the_commands_own() -> None:
+    with pytest.raises(DeviceNotFound) as none:
+        choose([], None, "output")
+    assert "NullSink()" in str(none.value)
+    text = one_line(none.value)
+    assert "NullSink" not in text
+    assert text.count("VOICEWS_AUDIO=null") == text.count("voicews devices") == 1
+    refused = ConnectFailed("[::1]:9 cannot be reached: Connection refused; is the server running?")
+    assert one_line(refused).count("server") == 1
+
+
+def test_a_refusal_names_the_server_and_nothing_secret() -> None:
+    error = HandshakeRejected(
+        401, "the server refused the WebSocket handshake with HTTP 401: check the key or token"
+    )
+    text = one_line(error, "wss://me:secret@voice.example:8443/secret?token=secret")
+    assert text == (
+        "the server voice.example:8443 refused the WebSocket handshake with HTTP 401 "
+        '(it wants a token, or another one: --header "Authorization: Bearer TOKEN")'
+    )
 
 
 def test_always_one_line() -> None:

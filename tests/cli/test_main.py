@@ -79,7 +79,7 @@ def test_a_folder_that_was_never_installed_has_no_version(
     def missing(_: str) -> str:
         raise PackageNotFoundError
 
-    monkeypatch.setattr("voicews.cli.version", missing)
+    monkeypatch.setattr("voicews.cli.command.version", missing)
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == "voicews unknown\n"

@@ -28,7 +28,7 @@ from voicews import (
     ToolCall,
     Transcript,
 )
-from voicews.cli.announcements import Check, Figures, Note, TurnScore, Verdict
+from voicews.cli.announcements import Check, Figures, Note, TurnScore, Verdict, Written
 from voicews.cli.narration import Narrator, milliseconds
 from voicews.config import AudioFormat
 
@@ -101,11 +101,21 @@ def test_a_lost_connection_and_its_return() -> None:
     assert narrator.state is State.RECONNECTING
 
 
+def test_what_was_lost_meanwhile_is_told_once() -> None:
+    lost = ConnectionClosed(1006)
+    drops = [FramesDropped("outbox", "overflow", 50), FramesDropped("outbox", "stale", 7)]
+    lines = told(Disconnected(1, lost), *drops, Connected(2, resumed=True), drops[1])
+    assert lines[1:] == [
+        "link   connected again after 0.0 s; 57 captured frames were too old by then",
+        "sound  7 captured frames dropped: they waited too long",
+    ]
+
+
 def test_a_connection_that_never_came_about_says_why_each_time() -> None:
     refused = OSError("refused")
     assert told(Reconnecting(1, 1.0, refused), ReconnectFailed(1, refused)) == [
         "link   refused; attempt 1 in 1.0 s",
-        "link   given up after 1 more attempts",
+        "link   given up after 1 more attempt",
     ]
 
 
@@ -138,7 +148,7 @@ def test_the_usual_end_is_no_trouble() -> None:
     ],
 )
 def test_what_else_happens(event: Event, line: str) -> None:
-    assert told(event) == [line]
+    assert told(Connected(1, resumed=False), event)[1:] == [line]
 
 
 def test_long_messages_are_cut() -> None:
@@ -148,6 +158,24 @@ def test_long_messages_are_cut() -> None:
 
 def test_what_needs_no_words() -> None:
     assert not told(AudioReceived(b"", AudioFormat()), PlaybackStarted())
+
+
+def test_before_the_first_connection_drops_are_told_once_it_is_there() -> None:
+    drops = [FramesDropped("outbox", "stale", 50)] * 3
+    waiting = StateChanged(State.IDLE, State.CONNECTING)
+    refused = Reconnecting(1, 1.0, ConnectionClosed(1006))
+    assert told(waiting, *drops, refused, *drops, Connected(1, resumed=False))[-1] == (
+        "link   connected; 300 captured frames were too old by then"
+    )
+    assert len(told(waiting, *drops, refused, *drops, Connected(1, resumed=False))) == 2
+
+
+def test_what_is_written_is_shown_once() -> None:
+    answer = ResponseDone()
+    assert told(Written("Hm?"), answer) == ["you    Hm?"]
+    assert told(Written("Hm?"), Transcript("user", "Hm?"), answer) == ["you    Hm?"]
+    assert told(Written("Hm?"), Transcript("user", "Oh?")) == ["you    Hm?", "you    Oh?"]
+    assert told(Written("Hm?"), answer, Transcript("user", "Hm?")) == ["you    Hm?", "you    Hm?"]
 
 
 def test_figures_fit_80_columns() -> None:

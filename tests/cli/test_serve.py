@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.cli.conftest import Command
+from voicews import VoicewsError, assistant
 from voicews.cli import main
 
 pytestmark = pytest.mark.usefixtures("tmp_path")
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("tmp_path")
 LIGHT = ("serve", "--port", "0", "--ears", "pocketsphinx", "--voice", "flite")
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_answers_and_ends_cleanly(command: Callable[..., Command], number: int) -> None:
     running = command(*LIGHT)
@@ -39,6 +41,7 @@ def test_it_prints_its_url_answers_and_ends_cleanly(command: Callable[..., Comma
     assert "Traceback" not in err
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_brain_of_ones_own(command: Callable[..., Command], tmp_path: Path) -> None:
     (tmp_path / "mybrain.py").write_text("def answer(history, text):\n    yield f'You said {text}'\n")
     running = command(*LIGHT, "--brain", "mybrain:answer")
@@ -53,6 +56,7 @@ def test_a_brain_of_ones_own(command: Callable[..., Command], tmp_path: Path) ->
     assert running.end()[0] == 0
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command]) -> None:
     running = command("serve", "--port", "0")
     assert running.line(of="stderr") == "loading the models…\n"
@@ -64,7 +68,28 @@ def test_an_address_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main([*LIGHT, "--port", str(port)]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("voicews: ")
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("voicews: ")
+    assert last.endswith("(--port 0 picks a free one)")
+
+
+def test_an_address_of_another_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "192.0.2.1", *LIGHT[1:]]) == 1
+    assert "--port" not in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_it_may_be_told_not_to_listen_while_it_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = []
+
+    class Server(assistant.AssistantServer):
+        def start(self) -> None:
+            configs.append(self._config)
+            raise VoicewsError("enough")
+
+    monkeypatch.setattr(assistant, "AssistantServer", Server)
+    assert main([*LIGHT]) == main([*LIGHT, "--no-interruptions"]) == 1
+    assert main(["demo", "--text", "Hm?", "--no-interruptions"]) == 1
+    assert [config.interruptible for config in configs] == [True, False, False]
 
 
 @pytest.mark.parametrize(

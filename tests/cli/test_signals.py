@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from voicews.cli.signals import Stopped, stoppable
+from voicews.cli.signals import Stopped, held, stoppable
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -46,11 +46,30 @@ def test_the_handlers_of_before_come_back() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+def test_held_signals_come_at_the_end() -> None:
+    done = False
+    with stoppable(), pytest.raises(Stopped) as caught:
+        with held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            done = True
+        raise AssertionError("the signal was lost")
+    assert done
+    assert caught.value.exit_code == 143
+
+
+def test_nothing_held_is_nothing_raised() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with held():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_another_thread_cannot_set_handlers_and_need_not() -> None:
     before, inside = signal.getsignal(signal.SIGINT), []
 
     def elsewhere() -> None:
-        with stoppable():
+        with stoppable(), held():
             inside.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=elsewhere)

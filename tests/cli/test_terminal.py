@@ -137,7 +137,7 @@ def test_an_error_comes_after_the_picture(server: Peer, tmp_path: Path) -> None:
     try:
         assert terminal.end() == 1
         lines = [line for line in CODES.sub("", terminal.seen).splitlines() if line.strip()]
-        assert lines[-1].endswith("(the server wants another token, or none at all)")
+        assert lines[-1].endswith('--header "Authorization: Bearer TOKEN")')
         assert termios.tcgetattr(terminal.slave) == terminal.before
     finally:
         terminal.close()

@@ -86,6 +86,19 @@ def test_a_drop_ends_an_answer_that_was_being_sent() -> None:
     assert turns.idle
 
 
+def test_an_answer_that_was_shown_counts_at_the_end_of_the_conversation() -> None:
+    turns = heard(ResponseStarted(), SOUND, PlaybackStarted(), Transcript("assistant", "Hi."))
+    heard(Disconnected(1, None), turns=turns)
+    assert not turns.finished
+    turns.end()
+    assert [turn.answer for turn in turns.finished] == ["Hi."]
+    turns.end()
+    assert len(turns.finished) == 1
+    turns = heard(ResponseStarted(), Token("H"), SOUND, Disconnected(1, None))
+    turns.end()
+    assert not turns.finished
+
+
 def test_words_of_a_turn_in_two_pieces_are_joined() -> None:
     turns = heard(Transcript("user", "one"), Transcript("user", "two"), ResponseStarted(), ResponseDone())
     assert [turn.understood for turn in turns.finished] == ["one two"]

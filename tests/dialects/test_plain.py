@@ -578,3 +578,11 @@ def test_the_ways_to_say_a_transcript_in_the_reference() -> None:
         Transcript("user", "turn on the light", True),
         Transcript("user", "turn on the light", True),
     ]
+
+
+def test_a_url_without_its_scheme_gets_a_hint() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean ws://localhost:8765\?"):
+        Plain("localhost:8765")
+    with pytest.raises(ConfigError) as caught:
+        Plain("user:secret@host")
+    assert "secret" not in str(caught.value)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,25 @@ PORT = 8765
 """The one that the examples are written for."""
 
 
+def a_port() -> int:
+    """PORT, or a free one where something else listens on that already."""
+    for port in (PORT, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free")
+
+
+def for_port(script: Path, port: int, folder: Path) -> Path:
+    """The script as it is written; a copy with the other port where it cannot have that one."""
+    if port == PORT:
+        return script
+    copy = folder / script.name
+    copy.write_text(script.read_text(encoding="utf-8").replace(str(PORT), str(port)), encoding="utf-8")
+    return copy
+
+
 class VoiceServer:
     """Answers each text with words and a tenth of a second of sound, and keeps what it was told."""
 
@@ -29,7 +49,8 @@ class VoiceServer:
         self.heard = threading.Event()
         self.close_codes: queue.Queue[int | None] = queue.Queue()
         self._talks: list[threading.Thread] = []
-        self._server: Server = serve(self._talk, "localhost", PORT)
+        self.port = a_port()
+        self._server: Server = serve(self._talk, "localhost", self.port)
         self._thread = threading.Thread(target=self._server.serve_forever, name="test server")
         self._thread.start()
 

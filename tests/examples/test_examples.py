@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.examples.programs import PORT, ROOT, VoiceServer, running
+from tests.conftest import missing_part
+from tests.examples.programs import ROOT, VoiceServer, a_port, for_port, running
 
 EXAMPLES = ROOT / "examples"
 
@@ -42,8 +44,9 @@ def _tell(program: subprocess.Popen[str], line: str) -> None:
     program.stdin.flush()
 
 
-def test_ten_lines(server: VoiceServer) -> None:
-    with running(EXAMPLES / "ten_lines.py") as program:
+@pytest.mark.usefixtures("unmeasured")
+def test_ten_lines(server: VoiceServer, tmp_path: Path) -> None:
+    with running(for_port(EXAMPLES / "ten_lines.py", server.port, tmp_path)) as program:
         _read_until(program, "hello out there")
         assert server.heard.wait(20)
         program.send_signal(signal.SIGINT)
@@ -52,9 +55,12 @@ def test_ten_lines(server: VoiceServer) -> None:
     assert server.close_codes.get(timeout=20) == 1000
 
 
-def test_pi_button(server: VoiceServer) -> None:
-    pytest.importorskip("gpiozero")
-    with running(Path(__file__).with_name("run_with_pins.py"), EXAMPLES / "pi_button.py") as program:
+@pytest.mark.usefixtures("unmeasured")
+def test_pi_button(server: VoiceServer, tmp_path: Path) -> None:
+    if importlib.util.find_spec("gpiozero") is None:
+        missing_part("no gpiozero: pip install gpiozero")
+    script = for_port(EXAMPLES / "pi_button.py", server.port, tmp_path)
+    with running(Path(__file__).with_name("run_with_pins.py"), script) as program:
         assert server.wait_for("text")["text"] == "Greet the visitor."
         _read_until(program, "user: hello out there")
         _tell(program, "await 27")
@@ -71,21 +77,23 @@ def test_pi_button(server: VoiceServer) -> None:
     assert server.close_codes.get(timeout=20) == 1000
 
 
-def test_pull_events(server: VoiceServer) -> None:
-    with running(EXAMPLES / "pull_events.py") as program:
+def test_pull_events(server: VoiceServer, tmp_path: Path) -> None:
+    with running(for_port(EXAMPLES / "pull_events.py", server.port, tmp_path)) as program:
         output, errors = program.communicate(timeout=20)
     assert (program.returncode, errors) == (0, "")
     assert "It is noon." in output
     assert server.close_codes.get(timeout=20) == 1000
 
 
-def test_echo_server() -> None:
-    with running(EXAMPLES / "echo_server.py") as program:
+@pytest.mark.usefixtures("unmeasured")
+def test_echo_server(tmp_path: Path) -> None:
+    port = a_port()
+    with running(for_port(EXAMPLES / "echo_server.py", port, tmp_path)) as program:
         assert program.stderr
         for line in program.stderr:
             if "listening" in line:
                 break
-        with connect(f"ws://localhost:{PORT}") as client:
+        with connect(f"ws://localhost:{port}") as client:
             client.send(b"\1\0" * 320)
             assert client.recv(timeout=20) == b"\1\0" * 320
             client.send(json.dumps({"type": "text", "text": "hello"}))

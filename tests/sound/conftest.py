@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing_part
 from tests.sound.virtual import VirtualSound
 
 
@@ -22,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def sound_server() -> Iterator[VirtualSound]:
     """One server at 16 kHz for all tests; it is kept alive, so kill, freeze or change one of your own."""
     if (missing := VirtualSound.missing()) is not None:
-        pytest.skip(f"no virtual sound devices: {missing}")
+        missing_part(f"no virtual sound devices: {missing}")
     with VirtualSound(rate=16000) as server:
         yield server
 

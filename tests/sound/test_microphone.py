@@ -53,7 +53,14 @@ def test_frames_have_the_length_asked_for_and_come_in_real_time(sound: VirtualSo
 
 @pytest.mark.parametrize(
     ("rate", "wanted"),
-    [(48000, MONO), (44100, MONO), (44100, AudioFormat(24000)), (None, AudioFormat(16000, 2)), (8000, MONO)],
+    [
+        (48000, MONO),
+        (44100, MONO),
+        (44100, AudioFormat(24000)),
+        (None, AudioFormat(16000, 2)),
+        (8000, MONO),
+        (16000, AudioFormat(24000)),
+    ],
     ids=str,
 )
 def test_another_rate_is_converted(sound: VirtualSound, rate: int | None, wanted: AudioFormat) -> None:
@@ -66,6 +73,7 @@ def test_another_rate_is_converted(sound: VirtualSound, rate: int | None, wanted
     microphone = Microphone(rate=rate)
     microphone.open(wanted, wanted.samples(0.02))
     speaking = sound.start_speaking(said.tobytes())
+    assert len(microphone.read()) == wanted.bytes(0.02)
     pcm = capture(microphone, 2.0)
     assert speaking.wait(10) == 0
     microphone.close()
@@ -251,6 +259,55 @@ def test_a_thread_that_hangs_in_the_driver_is_replaced() -> None:
     assert code == 0, err
     assert out.split()[1:] == ["16000", "640"], err
     print(f"the reader {out.split()[0]}")
+
+
+def test_a_thread_that_comes_back_gives_its_stream_back() -> None:
+    """A real device can be open only once, so it has to be free again when the hanging ends."""
+    code, out, err = run(
+        """
+        import os, threading
+        from tests.sound.virtual import VirtualSound
+        from voicews.audio import AudioFormat, Microphone, portaudio
+        from voicews.errors import DeviceLostError
+        with VirtualSound(rate=16000) as sound:
+            os.environ.update(sound.environment)
+            microphone = Microphone()
+            reading = threading.Event()
+
+            def hang():
+                microphone.open(AudioFormat(), 320)
+                try:
+                    while True:
+                        microphone.read()
+                        reading.set()
+                except DeviceLostError as error:
+                    print(error)
+
+            hanging = threading.Thread(target=hang, daemon=True)
+            hanging.start()
+            reading.wait()
+            sound.control("suspend-source", "mic", "1")
+            never = threading.Event()
+            never.wait(0.5)
+            microphone.open(AudioFormat(), 320)
+            print(hanging.is_alive(), portaudio._users)
+            sound.control("suspend-source", "mic", "0")
+            hanging.join(10)
+            print(hanging.is_alive(), portaudio._users)
+            print(len(microphone.read()))
+            microphone.close()
+            print(portaudio._users)
+        """,
+        {},
+    )
+    assert code == 0, err
+    assert out.splitlines() == [
+        "True 2",
+        "a thread hung in the sound device 'default' and was replaced",
+        "False 1",
+        "640",
+        "0",
+    ], err
 
 
 def test_without_sound_it_says_what_to_do_and_nothing_else(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ def test_a_command_gets_a_microphone_and_a_loudspeaker(tmp_path: Path) -> None:
         "import voicews.audio as a\n"
         "mic, out = a.Microphone(), a.PyAudioSpeaker()\n"
         "mic.open(a.AudioFormat(), 320); out.open(a.AudioFormat())\n"
-        "for _ in range(150): out.write(mic.read())\n"
+        "for _ in range(250): out.write(mic.read())\n"
         "mic.close(); out.close()\n"
     )
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.sound.virtual", "--rate", "16000", "--after", "0.5"),
+            *(sys.executable, "-m", "tests.sound.virtual", "--rate", "16000", "--after", "1.5"),
             *("--say", str(tmp_path / "say.wav"), "--record", str(tmp_path / "heard.wav"), "--"),
             *(sys.executable, "-c", program),
         ],

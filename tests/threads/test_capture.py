@@ -15,7 +15,7 @@ from voicews.audio.silence import SilenceSource
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, DeviceLostError, DeviceNotFound, FormatUnsupported
+from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
 from voicews.threads.capture import Capture
@@ -24,7 +24,14 @@ Start = Callable[..., "Rig"]
 
 
 class Rig:
-    def __init__(self, source: AudioSource, fallback: AudioSource | None = None) -> None:
+    def __init__(
+        self,
+        source: AudioSource,
+        fallback: AudioSource | None = None,
+        *,
+        awaits: bool = False,
+        lost: bool = False,
+    ) -> None:
         self.outbox: DropOldestQueue[Command] = DropOldestQueue(1000)
         self.muted = threading.Event()
         self.events: queue.Queue[Event] = queue.Queue()
@@ -35,6 +42,7 @@ class Rig:
             source,
             format=AudioFormat(16000),
             frame=0.02,
+            patience=PATIENCE,
             outbox=self.outbox,
             counters=self.counters,
             is_muted=self.muted.is_set,
@@ -42,6 +50,8 @@ class Rig:
             opened=self.opened.put,
             fault=self.faults.put,
             fallback=fallback,
+            awaits=awaits,
+            lost=lost,
         )
         self.capture.start()
 
@@ -58,8 +68,8 @@ class Rig:
 def start() -> Iterator[Start]:
     rigs: list[Rig] = []
 
-    def make(source: AudioSource, fallback: AudioSource | None = None) -> Rig:
-        rigs.append(Rig(source, fallback))
+    def make(source: AudioSource, fallback: AudioSource | None = None, **options: bool) -> Rig:
+        rigs.append(Rig(source, fallback, **options))
         return rigs[-1]
 
     yield make
@@ -146,3 +156,105 @@ def test_a_device_that_exists_but_fails_is_not_replaced_by_silence(start: Start)
     microphone = HandMicrophone()
     microphone.broken = FormatUnsupported("busy")
     assert start(microphone, SilenceSource()).faults.get(timeout=PATIENCE) is microphone.broken
+
+
+def test_a_microphone_that_is_awaited_counts_as_lost_until_it_is_there(start: Start) -> None:
+    microphone = HandMicrophone()
+    broken = microphone.broken = DeviceNotFound("none yet")
+    rig = start(microphone, awaits=True)
+    assert rig.opened.get(timeout=PATIENCE) is None
+    lost = rig.event()
+    assert isinstance(lost, DeviceLost)
+    assert (lost.device, lost.error) == ("microphone", broken)
+    assert rig.frame() == bytes(640)
+    microphone.broken = None
+    assert rig.event() == DeviceRestored("microphone")
+    assert rig.faults.empty()
+
+
+@pytest.mark.parametrize(
+    "hopeless", [BackendMissing("pip install"), FormatUnsupported("8 bit only")], ids=repr
+)
+def test_what_no_waiting_mends_is_a_fault_all_the_same(start: Start, hopeless: AudioError) -> None:
+    microphone = HandMicrophone()
+    microphone.broken = hopeless
+    assert start(microphone, awaits=True).faults.get(timeout=PATIENCE) is hopeless
+
+
+def test_silence_goes_on_while_the_driver_hangs_in_opening(start: Start) -> None:
+    go_on = threading.Event()
+
+    class Hanging(HandMicrophone):
+        def open(self, format: AudioFormat, frame_samples: int) -> None:
+            if self.opened:
+                assert go_on.wait(PATIENCE)
+            super().open(format, frame_samples)
+
+    microphone = Hanging([b"\x07" * 640])
+    rig = start(microphone)
+    assert rig.frame() == b"\x07" * 640
+    microphone.broken = DeviceLostError("the server is frozen")
+    assert isinstance(rig.event(), DeviceLost)
+    while not rig.capture.trials:
+        assert rig.frame() == bytes(640)
+    assert {rig.frame() for _ in range(10)} == {bytes(640)}
+    assert rig.capture.trial_hangs_for > 0
+    assert not rig.capture.hangs
+    microphone.broken = None
+    go_on.set()
+    assert rig.event() == DeviceRestored("microphone")
+
+
+def test_a_microphone_that_opens_but_yields_nothing_is_not_restored(start: Start) -> None:
+    """It would be lost again at once, and each time a thread with it."""
+    silent = threading.Event()
+
+    class Mute(HandMicrophone):
+        def read(self) -> bytes | None:
+            if silent.is_set():
+                raise DeviceLostError("no sound comes")
+            return super().read()
+
+    microphone = Mute()
+    rig = start(microphone)
+    rig.frame()
+    silent.set()
+    assert isinstance(rig.event(), DeviceLost)
+    microphone.wait_until_opened(3)
+    assert rig.events.empty()
+    silent.clear()
+    assert rig.event() == DeviceRestored("microphone")
+    rig.capture.stop()
+    assert rig.capture.ended_within(PATIENCE)
+    assert microphone.closed == len(microphone.opened)
+
+
+def test_in_the_place_of_one_that_hangs_it_begins_with_silence(start: Start) -> None:
+    microphone = HandMicrophone([b"\x07" * 640] * 5)
+    rig = start(microphone, lost=True)
+    assert rig.frame() == bytes(640)
+    assert rig.event() == DeviceRestored("microphone")
+
+
+def test_a_device_that_cannot_even_be_closed_is_lost_like_any_other(start: Start) -> None:
+    class Stuck(HandMicrophone):
+        def close(self) -> None:
+            super().close()
+            raise DeviceLostError("another thread hangs in the sound system")
+
+    microphone = Stuck()
+    rig = start(microphone)
+    rig.frame()
+    microphone.broken = DeviceLostError("unplugged")
+    assert isinstance(rig.event(), DeviceLost)
+    assert rig.frame() == bytes(640)
+    assert rig.faults.empty()
+
+
+def test_a_source_that_yields_empty_frames_is_lost(start: Start) -> None:
+    """It would fill the outbox, and the wire, as fast as the processor can."""
+    microphone = HandMicrophone([b"", b"", b"", b"\x07" * 640])
+    rig = start(microphone)
+    assert isinstance(rig.event(), DeviceLost)
+    assert rig.event() == DeviceRestored("microphone")
+    assert microphone.opened[2:], "one trial found nothing either"

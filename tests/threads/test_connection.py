@@ -44,7 +44,8 @@ class Rig:
             collector=Collector(dialect.collect),
             tell=self.news.put,
             hear=lambda event, generation: self.heard.put((event, generation)),
-            sent=lambda command: None,
+            sent=lambda command, at: None,
+            refused=lambda command: None,
         )
         self.connection.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,7 +13,13 @@ from tests.peer import PATIENCE
 from voicews.audio.base import AudioSink
 from voicews.audio.silence import NullSink
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, DeviceLostError, DeviceNotFound
+from voicews.errors import (
+    AudioError,
+    BackendMissing,
+    DeviceLostError,
+    DeviceNotFound,
+    FormatUnsupported,
+)
 from voicews.events import (
     AudioReceived,
     DeviceLost,
@@ -28,7 +35,14 @@ Start = Callable[..., "Rig"]
 
 
 class Rig:
-    def __init__(self, sink: AudioSink, fallback: AudioSink | None = None, seconds: float = 120.0) -> None:
+    def __init__(
+        self,
+        sink: AudioSink,
+        fallback: AudioSink | None = None,
+        seconds: float = 120.0,
+        *,
+        awaits: bool = False,
+    ) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
         self.opened: queue.Queue[AudioError | None] = queue.Queue()
         self.faults: queue.Queue[BaseException] = queue.Queue()
@@ -38,12 +52,14 @@ class Rig:
             sink,
             format=FORMAT,
             seconds=seconds,
+            patience=PATIENCE,
             emit=self.events.put,
             opened=self.opened.put,
             fault=self.faults.put,
             interrupted=self.heard.put,
             ended=lambda: self.ended.put(True),
             fallback=fallback,
+            awaits=awaits,
         )
         self.player.start()
 
@@ -167,6 +183,16 @@ def test_a_new_generation_pushes_out_what_the_old_one_left(start: Start) -> None
     assert len(written) < 16000
 
 
+def test_an_old_generation_that_wakes_up_is_not_heard(start: Start) -> None:
+    speaker = EarSpeaker(speed=50)
+    rig = start(speaker)
+    rig.feed(b"\x02\x02" * 320, generation=2)
+    rig.feed(b"\x01\x01" * 320, generation=1)
+    rig.player.begin_answer(1)
+    rig.feed(b"\x02\x02" * 320, generation=2)
+    assert set(speaker.wait_for(1280)) == {2}
+
+
 def test_the_oldest_sound_goes_when_the_buffer_is_full(start: Start) -> None:
     speaker = EarSpeaker(speed=0.001)
     rig = start(speaker, seconds=0.1)
@@ -252,3 +278,96 @@ def test_a_second_flush_with_nothing_new_is_not_told(start: Start) -> None:
     rig.player.flush()
     rig.heard.get(timeout=PATIENCE)
     assert rig.heard.empty()
+
+
+def test_a_speaker_that_is_awaited_counts_as_lost_until_it_is_there(start: Start) -> None:
+    speaker = EarSpeaker()
+    broken = speaker.broken = DeviceNotFound("none yet")
+    rig = start(speaker, awaits=True)
+    assert rig.opened.get(timeout=PATIENCE) is None
+    lost = rig.event()
+    assert isinstance(lost, DeviceLost)
+    assert (lost.device, lost.error) == ("speaker", broken)
+    speaker.broken = None
+    assert rig.event() == DeviceRestored("speaker")
+    before = len(speaker.written)
+    rig.feed(b"\x09\x09" * 320)
+    assert speaker.wait_for(before + 640)[-640:] == b"\x09\x09" * 320
+    assert rig.faults.empty()
+
+
+@pytest.mark.parametrize(
+    "hopeless", [BackendMissing("pip install"), FormatUnsupported("8 bit only")], ids=repr
+)
+def test_what_no_waiting_mends_is_a_fault_all_the_same(start: Start, hopeless: AudioError) -> None:
+    speaker = EarSpeaker()
+    speaker.broken = hopeless
+    assert start(speaker, awaits=True).faults.get(timeout=PATIENCE) is hopeless
+
+
+def test_an_idle_speaker_that_has_gone_is_noticed_before_the_next_answer(start: Start) -> None:
+    speaker = EarSpeaker()
+    rig = start(speaker)
+    rig.opened.get(timeout=PATIENCE)
+    speaker.broken = DeviceLostError("unplugged")
+    assert isinstance(rig.event(), DeviceLost)
+
+
+def test_time_goes_on_while_the_driver_hangs_in_opening(start: Start) -> None:
+    go_on = threading.Event()
+
+    class Hanging(EarSpeaker):
+        def open(self, format: AudioFormat) -> None:
+            if self.opened:
+                assert go_on.wait(PATIENCE)
+            super().open(format)
+
+    speaker = Hanging()
+    rig = start(speaker)
+    speaker.broken = DeviceLostError("the server is frozen")
+    assert isinstance(rig.event(), DeviceLost)
+    rig.feed(bytes(6400))
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(200)
+    rig.feed(bytes(320000))
+    assert rig.event() == PlaybackStarted()
+    rig.player.flush()
+    rig.heard.get(timeout=PATIENCE)
+    assert not rig.player.hangs
+    speaker.broken = None
+    go_on.set()
+    assert rig.event() == DeviceRestored("speaker")
+
+
+def test_a_speaker_that_opens_but_plays_nothing_is_not_restored(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voicews.threads.player._TRIAL_LASTS", 0.3)
+    speaker = EarSpeaker()
+    rig = start(speaker)
+    speaker.broken = DeviceLostError("suspended")
+    assert isinstance(rig.event(), DeviceLost)
+    speaker.broken, speaker.speed = None, 0.0
+    with speaker.news:
+        assert speaker.news.wait_for(lambda: len(speaker.opened) >= 3, PATIENCE)
+    assert rig.events.empty()
+    speaker.speed = 1.0
+    assert rig.event() == DeviceRestored("speaker")
+
+
+def test_how_long_nothing_was_played_is_known(start: Start) -> None:
+    go_on = threading.Event()
+
+    class Hanging(EarSpeaker):
+        def write(self, pcm: bytes) -> None:
+            assert go_on.wait(PATIENCE)
+            super().write(pcm)
+
+    rig = start(Hanging())
+    assert rig.player.stuck_for == 0.0
+    rig.feed(bytes(6400))
+    while not rig.player.stuck_for > 0.1:
+        assert rig.player.is_alive()
+    go_on.set()
+    while rig.player.stuck_for:
+        assert rig.player.is_alive()

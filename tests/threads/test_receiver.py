@@ -18,8 +18,8 @@ from voicews.errors import ConnectFailed, ConnectionClosed, MessageTooLarge, Rem
 from voicews.events import Event, Message, ServerError
 from voicews.history import History
 from voicews.stats import Counters
-from voicews.threads.receiver import Listener, Receiver, ping_payload
-from voicews.threads.sender import Sender
+from voicews.threads.receiver import Listener, Receiver
+from voicews.threads.sender import Sender, ping_payload
 from voicews.transport import Transport
 
 
@@ -86,7 +86,9 @@ class Rig:
             self.lock,
             outbox=self.outbox,
             max_audio_age=2.0,
-            sent=lambda command: None,
+            sent=lambda command, at: None,
+            confirms=True,
+            refused=lambda command: None,
             fail=lambda error: None,
         )
         return self.sender

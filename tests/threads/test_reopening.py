@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+
 import pytest
 
+from tests.peer import PATIENCE
+from voicews.errors import DeviceLostError, DeviceNotFound
 from voicews.threads import reopening
 from voicews.threads.reopening import REOPENING, Reopening
 
@@ -13,6 +18,22 @@ class Clock:
         return self.now
 
 
+class Device:
+    """What is tried out: it fails, hangs or works as it is told."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.answers = threading.Event()
+        self.answers.set()
+        self.tried = 0
+
+    def try_out(self) -> None:
+        self.tried += 1
+        assert self.answers.wait(PATIENCE)
+        if self.error is not None:
+            raise self.error
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
@@ -20,32 +41,110 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_a_working_device_is_not_asked_for(clock: Clock) -> None:
-    device = Reopening()
-    assert not device.due
-    assert device.remaining is None
+@pytest.fixture
+def device() -> Iterator[Device]:
+    device = Device()
+    yield device
+    device.answers.set()
 
 
-def test_the_delays_grow_until_it_is_back(clock: Clock) -> None:
-    device = Reopening()
-    device.lost()
-    for delay in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
-        assert device.remaining == pytest.approx(delay)
-        assert not device.due
+@pytest.fixture
+def asking(device: Device) -> Reopening:
+    return Reopening("microphone", device.try_out)
+
+
+def wait_until(fact: Callable[[], bool]) -> None:
+    never = threading.Event()
+    for _ in range(round(PATIENCE / 0.005)):
+        if fact():
+            return
+        never.wait(0.005)
+    raise AssertionError
+
+
+def outcome(asking: Reopening) -> bool:
+    """That of the trial which is under way."""
+    assert not asking.ready()
+    wait_until(lambda: not asking.trials)
+    return asking.ready()
+
+
+def test_a_working_device_is_not_asked_for(clock: Clock, device: Device, asking: Reopening) -> None:
+    clock.now += 1000
+    assert not asking.ready()
+    assert asking.remaining is None
+    assert (device.tried, asking.trials, asking.hanging) == (0, [], 0.0)
+
+
+def test_the_delays_grow_until_it_is_back(clock: Clock, device: Device, asking: Reopening) -> None:
+    device.error = DeviceNotFound("none")
+    asking.lost()
+    for number, delay in enumerate((0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0), 1):
+        assert asking.remaining == pytest.approx(delay)
+        assert not asking.ready()
+        assert device.tried == number - 1
         clock.now += delay
-        assert device.due
-        device.missing()
-    device.opened()
-    assert not device.due
+        assert not outcome(asking)
+        assert device.tried == number
+    device.error = None
+    clock.now += 5
+    assert outcome(asking)
+    asking.opened()
+    assert asking.remaining is None
 
 
-def test_only_a_device_that_lasted_begins_with_the_first_delay(clock: Clock) -> None:
-    device = Reopening()
-    device.lost()
-    device.opened()
-    device.lost()
-    assert device.remaining == pytest.approx(0.4)
-    device.opened()
+def test_only_a_device_that_lasted_begins_with_the_first_delay(clock: Clock, asking: Reopening) -> None:
+    asking.lost()
+    asking.opened()
+    asking.lost()
+    assert asking.remaining == pytest.approx(0.4)
+    asking.opened()
     clock.now += REOPENING.stable_after
-    device.lost()
-    assert device.remaining == pytest.approx(0.2)
+    asking.lost()
+    assert asking.remaining == pytest.approx(0.2)
+
+
+def test_a_trial_that_hangs_holds_up_nobody(clock: Clock, device: Device, asking: Reopening) -> None:
+    device.answers.clear()
+    asking.lost()
+    clock.now += 1
+    assert not asking.ready()
+    assert [thread.name for thread in asking.trials] == ["voicews-microphone-trial"]
+    assert asking.remaining == pytest.approx(0.05)
+    clock.now += 7
+    assert not asking.ready()
+    assert asking.hanging == pytest.approx(7)
+    device.answers.set()
+    wait_until(lambda: not asking.trials)
+    assert asking.ready()
+
+
+def test_no_more_than_four_trials_hang(clock: Clock, device: Device, asking: Reopening) -> None:
+    """Each holds a thread, and perhaps a device, for good."""
+    device.answers.clear()
+    asking.lost()
+    for _ in range(100):
+        clock.now += 6
+        assert not asking.ready()
+    assert device.tried == len(asking.trials) == 4
+    device.answers.set()
+    wait_until(lambda: not asking.trials)
+    assert asking.ready()
+
+
+def test_a_bug_of_the_device_comes_out(clock: Clock, device: Device, asking: Reopening) -> None:
+    device.error = ZeroDivisionError("a bug")
+    asking.lost()
+    clock.now += 1
+    with pytest.raises(ZeroDivisionError):
+        outcome(asking)
+
+
+def test_the_end_waits_for_the_trial(clock: Clock, device: Device, asking: Reopening) -> None:
+    device.error = DeviceLostError("gone")
+    asking.finish(PATIENCE)
+    asking.lost()
+    clock.now += 1
+    asking.ready()
+    asking.finish(PATIENCE)
+    assert asking.trials == []

@@ -32,6 +32,7 @@ class Rig:
         self.session = session
         self.outbox = outbox
         self.sent: queue.Queue[Command] = queue.Queue()
+        self.refused: queue.Queue[Command] = queue.Queue()
         self.failed = threading.Event()
         self.errors: list[BaseException] = []
         self.sender = Sender(
@@ -40,7 +41,9 @@ class Rig:
             threading.Lock(),
             outbox=outbox,
             max_audio_age=2.0,
-            sent=self.sent.put,
+            confirms=True,
+            sent=lambda command, at: self.sent.put(command),
+            refused=self.refused.put,
             fail=self.fail,
         )
 
@@ -164,6 +167,46 @@ def test_a_command_that_did_not_get_out_is_given_back(make: Make) -> None:
     assert rig.sent.empty()
 
 
+def test_what_the_server_has_not_confirmed_is_known(make: Make) -> None:
+    rig = make()
+    for text in ("one", "two"):
+        rig.outbox.put(SendText(text))
+    rig.outbox.put(SendAudio(b"\x01\x02", time.monotonic()))
+    rig.sender.start()
+    rig.call.wait_for_audio(2)
+    assert rig.sender.unconfirmed == [SendText("one"), SendText("two")]
+    rig.sender.confirm(b"nobody's ping")
+    first = rig.transport.receive()
+    assert isinstance(first, Pong)
+    rig.sender.confirm(first.payload)
+    assert rig.sender.unconfirmed == [SendText("two")]
+    second = rig.transport.receive()  # what came after the first ping is asked for by itself
+    assert isinstance(second, Pong)
+    rig.sender.confirm(second.payload)
+    assert rig.sender.unconfirmed == []
+    rig.outbox.put(SendText("three"))
+    rig.call.wait(lambda: len(rig.call.texts) == 3)
+    rig.sender.confirm_all()
+    assert rig.sender.unconfirmed == []
+
+
+def test_a_keepalive_ping_confirms_too(make: Make) -> None:
+    rig = make()
+    rig.sender.start()
+    rig.sender.ping(b"early")
+    early = rig.transport.receive()
+    rig.outbox.put(SendText("one"))
+    rig.call.wait_for_text("text")
+    assert isinstance(early, Pong)
+    rig.sender.confirm(early.payload)
+    assert rig.sender.unconfirmed == [SendText("one")]
+    rig.sender.ping(b"late")
+    while rig.sender.unconfirmed:
+        pong = rig.transport.receive()
+        assert isinstance(pong, Pong)
+        rig.sender.confirm(pong.payload)
+
+
 def test_a_command_that_the_session_refuses_does_not_end_the_connection(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,6 +219,7 @@ def test_a_command_that_the_session_refuses_does_not_end_the_connection(
     rig.sender.start()
     rig.call.wait(lambda: rig.call.received == ["fine"])
     assert "Odd was not sent" in caplog.text
+    assert isinstance(rig.refused.get(timeout=0), Odd)
     assert not rig.failed.is_set()
 
 

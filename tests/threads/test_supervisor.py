@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import queue
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +14,15 @@ import pytest
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.peer import PATIENCE, peer, unused_port
 from voicews import (
+    AudioStalled,
     Backoff,
     Buffers,
     ClientConfig,
     ConnectFailed,
     ConnectTimeout,
+    DeviceLost,
     DeviceLostError,
+    DeviceRestored,
     Event,
     FramesDropped,
     Interrupted,
@@ -29,6 +34,7 @@ from voicews import (
     SessionExpiring,
     ShutdownTimeout,
     State,
+    StateChanged,
     Timeouts,
     Transcript,
     VoiceClient,
@@ -370,3 +376,114 @@ def test_an_opening_that_takes_too_long_says_what_was_in_the_way() -> None:
     with pytest.raises(TimeoutError) as caught:
         voice.open(timeout=1.0)
     assert isinstance(caught.value.__cause__, ConnectFailed)
+
+
+def test_a_microphone_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicews.threads.device_worker._HUNG", 0.2)
+    go_on = threading.Event()
+    mark = b"\x07\x07" * 320
+
+    class Hanging(HandMicrophone):
+        """Hangs in its third frame, and works again once another thread has opened it."""
+
+        def read(self) -> bytes | None:
+            if len(self.opened) == 1 and not self.frames:
+                go_on.wait(PATIENCE)
+                raise DeviceLostError("replaced")
+            return super().read()
+
+    microphone = Hanging([bytes(640)] * 3)
+    with peer() as server, client(server.url, microphone=microphone) as voice:
+        told = voice.events(DeviceLost), voice.events(DeviceRestored)
+        assert told[0].get(PATIENCE).device == "microphone"
+        assert told[1].get(PATIENCE).device == "microphone"
+        microphone.frames.append(mark)
+        call = server.call()
+        call.wait(lambda: mark in call.audio)
+        go_on.set()
+        call.wait_for_audio(len(call.audio) + 6400)
+        assert voice.state is State.CONNECTED
+    # All but the one that hung.
+    assert microphone.closed == len(microphone.opened) - 1
+
+
+def test_a_speaker_that_hangs_is_left_and_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicews.threads.device_worker._HUNG", 0.2)
+    go_on = threading.Event()
+
+    class Hanging(EarSpeaker):
+        def write(self, pcm: bytes) -> None:
+            if len(self.opened) == 1:
+                go_on.wait(PATIENCE)
+                raise DeviceLostError("replaced")
+            super().write(pcm)
+
+    speaker = Hanging(speed=50)
+    mark = b"\x07\x07" * 320
+    with peer() as server, client(server.url, speaker=speaker) as voice:
+        told = voice.events(DeviceLost), voice.events(DeviceRestored)
+        server.call().send(bytes(640))
+        assert told[0].get(PATIENCE).device == "speaker"
+        assert told[1].get(PATIENCE).device == "speaker"
+        before = len(speaker.written)
+        server.call().send(mark)
+        assert speaker.wait_for(before + 640)[-640:] == mark
+        go_on.set()
+    assert speaker.closed == len(speaker.opened) - 1
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_devices_that_hang_in_their_first_opening(awaits: bool) -> None:
+    go_on = threading.Event()
+
+    class HangingMicrophone(HandMicrophone):
+        def open(self, format: AudioFormat, frame_samples: int) -> None:
+            go_on.wait(PATIENCE)
+            super().open(format, frame_samples)
+
+    class HangingSpeaker(EarSpeaker):
+        def open(self, format: AudioFormat) -> None:
+            go_on.wait(PATIENCE)
+            super().open(format)
+
+    config = ClientConfig(await_devices=awaits, timeouts=Timeouts(device=0.3, close=0.5))
+    with peer() as server:
+        voice = client(server.url, microphone=HangingMicrophone(), speaker=HangingSpeaker(), config=config)
+        lost: queue.Queue[DeviceLost] = queue.Queue()
+        voice.on(DeviceLost, lost.put)
+        try:
+            if awaits:
+                voice.open()
+                assert {lost.get(timeout=PATIENCE).device for _ in range(2)} == {"microphone", "speaker"}
+                server.call().wait_for_audio(6400)
+                restored = voice.events(DeviceRestored)
+                go_on.set()
+                assert {restored.get(PATIENCE).device for _ in range(2)} == {"microphone", "speaker"}
+            else:
+                with pytest.raises(DeviceLostError, match="microphone and speaker could not be opened"):
+                    voice.open()
+        finally:
+            go_on.set()
+            with contextlib.suppress(ShutdownTimeout):
+                voice.close()
+
+
+def test_a_watchdog_ends_a_deaf_run_with_an_error() -> None:
+    go_on = threading.Event()
+
+    class Hanging(HandMicrophone):
+        def read(self) -> bytes | None:
+            if self.frames:
+                return super().read()
+            go_on.wait(PATIENCE)
+            return super().read()
+
+    config = ClientConfig(watchdog=0.5, timeouts=Timeouts(send=0.4, close=2.0))
+    with peer() as server:
+        voice = client(server.url, microphone=Hanging([bytes(640)] * 3), config=config)
+        voice.on(StateChanged, lambda change: go_on.set() if change.new is State.CLOSING else None)
+        with pytest.raises(AudioStalled, match=r"no captured sound has been sent for 0\.5 s"):
+            voice.run()
+        assert voice.state is State.FAILED
+        server.call().wait_until_over()
+        assert server.call().close_code == 1000

@@ -28,7 +28,7 @@ from voicews.config import AudioFormat
 from voicews.errors import ConfigError, VoicewsError
 from voicews.history import History, Turn
 
-__all__ = ["AssistantConfig", "Conversation", "HungUp"]
+__all__ = ["AssistantConfig", "Conversation", "HungUp", "Line"]
 
 log = logging.getLogger(__name__)
 

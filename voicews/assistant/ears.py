@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Protocol
 
+from voicews.assistant.machine import has_little_memory
 from voicews.errors import BackendMissing, ConfigError
 
 __all__ = ["RATE", "Ears", "Hearing", "load_ears"]
 
 RATE = 16000
 """Samples per second that ears are fed with: mono PCM16."""
-
-_LITTLE_MEMORY = 900 * 1024 * 1024  # whisper alone takes 230 MB; a Pi Zero 2 W has 512 in all
 
 
 class Hearing(Protocol):
@@ -42,19 +40,12 @@ class Ears(Protocol):
         """Begin a turn."""
 
 
-def _has_little_memory() -> bool:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < _LITTLE_MEMORY
-    except (ValueError, OSError):  # the system does not tell
-        return False
-
-
 def load_ears(name: str = "auto", *, model_dir: str | Path | None = None) -> Ears:
     """Get ears by name, or the best that this machine can run.
 
     Args:
-        name: "whisper" (any words, 230 MB of memory), "pocketsphinx" (the home helper's
-            sentences only, 90 MB), or "auto": whisper unless memory is short or it is missing.
+        name: "whisper" (any words), "pocketsphinx" (the home helper's sentences only;
+            20 MB less), or "auto": whisper unless memory is short or it is missing.
         model_dir: a folder with a Whisper model in CTranslate2's format, instead of the one
             from the registry; means "whisper" where ``name`` is "auto".
 
@@ -71,7 +62,7 @@ def load_ears(name: str = "auto", *, model_dir: str | Path | None = None) -> Ear
         return PocketsphinxEars()
     if name != "auto":
         raise ConfigError(f"ears is {name!r}; it must be auto, whisper or pocketsphinx")
-    if _has_little_memory():
+    if has_little_memory():
         return PocketsphinxEars()
     try:
         return WhisperEars()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from voicews.assistant.machine import has_little_memory
 from voicews.assistant.speakable import speakable
 from voicews.errors import AudioError, BackendMissing, ConfigError
 
@@ -69,6 +71,9 @@ class HibariVoice:
     name = "hibari (heart)"
 
     def __init__(self, *, seed: int = 0, speed: float = 1.0) -> None:
+        # The library below hibari would send records of its use to its maker, and keep them on
+        # the disk until it can (onnxruntime's Privacy.md); it looks here when it is imported.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         try:
             import hibari
         except ImportError as error:
@@ -202,7 +207,8 @@ def load_voice(name: str = "auto") -> Voice:
     """Get a voice by name, or the best that is there.
 
     Args:
-        name: "hibari", "flite", "espeak-ng", or "auto".
+        name: "hibari", "flite" or "espeak-ng" (both 170 MB less), or "auto":
+            the first of these that is there, but hibari last where memory is short.
 
     Raises:
         ConfigError: there is no voice of this name.
@@ -213,7 +219,8 @@ def load_voice(name: str = "auto") -> Voice:
             raise ConfigError(f"voice is {name!r}; it must be one of auto, {', '.join(_VOICES)}")
         return _VOICES[name]()
     missing = []
-    for make in _VOICES.values():
+    best = sorted(_VOICES, key=lambda name: name == "hibari") if has_little_memory() else list(_VOICES)
+    for make in (_VOICES[one] for one in best):
         try:
             return make()
         except (BackendMissing, AudioError) as error:

@@ -23,6 +23,9 @@ class AudioSource(ABC):
     def open(self, format: AudioFormat, frame_samples: int) -> None:
         """Get ready to deliver frames of ``frame_samples`` samples per channel in ``format``.
 
+        If another thread still hangs in :meth:`read`, as some drivers do when their device dies,
+        the old device is left to it, to be given back when it returns, and a new one opened.
+
         Raises:
             AudioError: the device cannot be had; the message says what to do.
         """
@@ -33,6 +36,7 @@ class AudioSource(ABC):
 
         Returns:
             ``frame_samples`` samples, or None at the end (a file has one), also when asked again.
+            None at all (``b""``) counts as a failure of the device.
 
         Raises:
             AudioError: the device has failed.
@@ -57,6 +61,9 @@ class AudioSink(ABC):
     @abstractmethod
     def open(self, format: AudioFormat) -> None:
         """Get ready for sound in ``format``.
+
+        If another thread still hangs in a call, the old device is left to it, to be given back
+        when it returns.
 
         Raises:
             AudioError: the device cannot be had; the message says what to do.

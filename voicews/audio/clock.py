@@ -76,5 +76,4 @@ class Pacer:
         self._due += self._seconds
         if self._due < now - self._SLACK:
             self._due = now
-        elif self._due > now:
-            self._never.wait(min(self._due - now, self._seconds))
+        self._never.wait(max(0.0, min(self._due - now, self._seconds)))

@@ -6,7 +6,7 @@ from voicews.audio.resample import Resampler
 from voicews.config import AudioFormat
 from voicews.errors import FormatUnsupported
 
-__all__ = ["Converter", "require_whole_samples"]
+__all__ = ["Converter", "Framer", "require_whole_samples"]
 
 
 def require_whole_samples(pcm: bytes | bytearray | memoryview, format: AudioFormat) -> None:
@@ -59,6 +59,52 @@ class Converter:
         """What is still in the filter; then start anew."""
         tail = self._resampler.flush()
         return _to_stereo(tail) if self.source.channels < self.target.channels else tail
+
+
+class Framer:
+    """Converts, and cuts what comes out into frames of one length.
+
+    Where the rate goes up, one sample in can be several out: what is too much for a frame is
+    the beginning of the next.
+    """
+
+    def __init__(self, source: AudioFormat, target: AudioFormat, frame_samples: int) -> None:
+        self._converter = Converter(source, target)
+        self._sample_bytes = target.bytes_per_sample
+        self._frame_bytes = frame_samples * self._sample_bytes
+        self._ready = bytearray()
+
+    @property
+    def needs(self) -> int:
+        """Samples of the source that complete the next frame; 0 if it is complete."""
+        missing = self._frame_bytes - len(self._ready)
+        return self._converter.inputs_for(missing // self._sample_bytes) if missing > 0 else 0
+
+    def add(self, pcm: bytes) -> None:
+        """Convert whole samples.
+
+        Raises:
+            FormatUnsupported: the bytes are not whole samples of the source's format.
+        """
+        self._ready += self._converter.process(pcm)
+
+    def finish(self) -> None:
+        """No more will come: make what is left a frame, filled up with silence."""
+        self._ready += self._converter.flush()
+        self._ready += bytes(-len(self._ready) % self._frame_bytes)
+
+    def take(self) -> bytes | None:
+        """The next frame, or None if it is not complete."""
+        if len(self._ready) < self._frame_bytes:
+            return None
+        frame = bytes(self._ready[: self._frame_bytes])
+        del self._ready[: self._frame_bytes]
+        return frame
+
+    def clear(self) -> None:
+        """Forget what was not taken."""
+        self._converter.flush()
+        self._ready.clear()
 
 
 def _to_mono(pcm: bytes) -> bytes:

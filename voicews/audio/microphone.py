@@ -7,7 +7,7 @@ import threading
 import time
 
 from voicews.audio.base import AudioSource
-from voicews.audio.convert import Converter
+from voicews.audio.convert import Framer
 from voicews.audio.portaudio import COMMON_RATES, Stream, open_stream
 from voicews.config import AudioFormat
 from voicews.errors import DeviceLostError, InvalidState
@@ -46,29 +46,42 @@ class Microphone(AudioSource):
     def __init__(self, device: int | str | None = None, rate: int | None = None) -> None:
         self._device = device
         self._rate = rate
+        self._handover = threading.Lock()
+        self._openings = 0
         self._stream: Stream | None = None
         self._owner: threading.Thread | None = None
 
     def open(self, format: AudioFormat, frame_samples: int) -> None:
         """Open the device; takes up to 0.3 s.
 
-        If it is open already, its thread hangs in the driver: that stream is left to it for
-        good, for closing it would crash, and a new one is opened.
+        If another thread has it open and hangs in the driver, that stream is left to it, for
+        closing it would crash, and a new one is opened.
 
         Raises:
             BackendMissing: PyAudio is not there; the message says how to install it.
             DeviceNotFound: there is no such device; the message lists those there are.
             FormatUnsupported: the device has no rate that could be used.
+            DeviceLostError: another thread hangs in the sound system, or has opened it meanwhile.
             AudioError: the device does not open.
         """
-        if self._stream is not None:
-            log.warning("leaving the microphone %r to the thread that hangs in it", self._stream.device.name)
-            self._stream = None
+        with self._handover:
+            self._openings += 1
+            mine = self._openings
+            old, self._stream = self._stream, None
+        if old is not None:
+            old.leave()
         frame = frame_samples / format.rate
         stream = open_stream("input", self._device, self._formats(format), frame)
+        with self._handover:
+            if mine == self._openings:
+                self._begin(stream, format, frame_samples)
+                return
+        stream.close()
+        raise DeviceLostError("another thread has opened the microphone meanwhile")
+
+    def _begin(self, stream: Stream, format: AudioFormat, frame_samples: int) -> None:
         log.info("microphone %r opened: %s", stream.device.name, stream.format)
-        self._converter = Converter(stream.format, format)
-        self._frame_samples = frame_samples
+        self._framer = Framer(stream.format, format, frame_samples)
         self._owner = threading.current_thread()
         self._at_once = 0.0
         self._started: float | None = None
@@ -91,15 +104,14 @@ class Microphone(AudioSource):
         stream = self._stream
         if stream is None:
             raise InvalidState("read() on a Microphone that is not open")
-        while True:
-            samples = self._converter.inputs_for(self._frame_samples)
+        while (frame := self._framer.take()) is None:
+            samples = self._framer.needs
             before = time.monotonic()
             raw = stream.read(samples)
             now = time.monotonic()
-            if self._stream is not stream:
-                raise DeviceLostError("this thread hung in the microphone's driver, and was replaced")
             if not self._is_stale(samples / stream.format.rate, before, now):
-                return self._converter.process(raw)
+                self._framer.add(raw)
+        return frame
 
     def _is_stale(self, seconds: float, before: float, now: float) -> bool:
         """Judge by the time that a frame took to come whether it is live; count what was lost."""
@@ -114,7 +126,7 @@ class Microphone(AudioSource):
         stale = self._at_once > self._BACKLOG
         if stale and not was_stale:
             self.overflows += 1
-            self._converter.flush()
+            self._framer.clear()
             log.warning("the microphone was not read for a while; stale sound is dropped")
         return stale
 

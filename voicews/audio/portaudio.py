@@ -4,16 +4,17 @@ PortAudio lists the devices once, when it is initialized, and must not be initia
 terminated or asked to open and close streams by two threads at a time.  So all of that
 happens here, under one lock.  It is initialized for the first stream and terminated with the
 last one, so that new devices appear once nothing is open.  A stream whose thread hangs in the
-driver is never closed, and keeps it alive for good: terminating would crash that thread.
+driver is closed by no other, for that would crash, and keeps PortAudio alive as long as it hangs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pyaudio
 
 __all__ = ["COMMON_RATES", "Device", "Direction", "Stream", "choose", "list_devices", "open_stream"]
+
+log = logging.getLogger(__name__)
 
 Direction = Literal["input", "output"]
 
@@ -73,10 +76,17 @@ class Device:
 
 
 class Stream:
-    """An open blocking stream.  Only the thread that opened it may use it."""
+    """An open blocking stream.
+
+    Only the thread that opened it may use it.  If that one hangs in the driver, any other may
+    :meth:`leave` it.
+    """
 
     def __init__(self, raw: pyaudio._Stream, device: Device, format: AudioFormat, latency: float) -> None:
         self._raw = raw
+        self._handover = threading.Lock()
+        self._in_driver = False
+        self._left = False
         self.device = device
         self.format = format
         self.latency = latency
@@ -88,12 +98,10 @@ class Stream:
         Raises:
             DeviceLostError: the device has stopped.
         """
-        try:
+        with self._driver():
             # An overflow raised as an exception would have closed the stream: PyAudio does that
             # on every error.
             pcm: bytes = self._raw.read(samples, exception_on_overflow=False)
-        except OSError as error:
-            self._lost(error)
         return pcm
 
     def write(self, pcm: bytes) -> None:
@@ -102,10 +110,8 @@ class Stream:
         Raises:
             DeviceLostError: the device has stopped.
         """
-        try:
+        with self._driver():
             self._raw.write(pcm, exception_on_underflow=False)
-        except OSError as error:
-            self._lost(error)
 
     def stop(self) -> None:
         """Stop, and drop what is in the device's buffer.
@@ -113,10 +119,8 @@ class Stream:
         Raises:
             DeviceLostError: the device has stopped by itself.
         """
-        try:
+        with self._driver():
             self._raw.stop_stream()
-        except OSError as error:
-            self._lost(error)
 
     def start(self) -> None:
         """Go on after :meth:`stop`.
@@ -124,10 +128,8 @@ class Stream:
         Raises:
             DeviceLostError: the device has stopped by itself.
         """
-        try:
+        with self._driver():
             self._raw.start_stream()
-        except OSError as error:
-            self._lost(error)
 
     def close(self) -> None:
         """Give the device back.
@@ -140,11 +142,54 @@ class Stream:
                 self._raw.close()
             _leave()
 
-    def _lost(self, error: OSError) -> NoReturn:
-        raise DeviceLostError(
-            f"the sound device {self.device.name!r} has stopped ({_reason(error)}): "
-            "it was unplugged, or its sound server has ended"
-        ) from error
+    def leave(self) -> None:
+        """Give the device back from another thread.
+
+        While its own thread is in the driver that would crash, so then that one closes it as
+        soon as it comes back, if it ever does.
+
+        Raises:
+            DeviceLostError: another thread hangs in the sound system.
+        """
+        with self._handover:
+            self._left = True
+            hangs = self._in_driver
+        if hangs:
+            log.warning("leaving the sound device %r to the thread that hangs in it", self.device.name)
+        else:
+            self.close()
+
+    @contextlib.contextmanager
+    def _driver(self) -> Iterator[None]:
+        """For a call that may hang; translates its errors."""
+        self._enter_driver()
+        try:
+            yield
+        except OSError as error:
+            self._return()
+            raise DeviceLostError(
+                f"the sound device {self.device.name!r} has stopped ({_reason(error)}): "
+                "it was unplugged, or its sound server has ended"
+            ) from error
+        except BaseException:
+            self._return()
+            raise
+        self._return()
+
+    def _enter_driver(self) -> None:
+        with self._handover:
+            if self._left:
+                raise DeviceLostError(f"the sound device {self.device.name!r} was given back")
+            self._in_driver = True
+
+    def _return(self) -> None:
+        """Back from the driver: close what was left to this thread."""
+        with self._handover:
+            self._in_driver = False
+            left = self._left
+        if left:
+            self.close()
+            raise DeviceLostError(f"a thread hung in the sound device {self.device.name!r} and was replaced")
 
 
 def list_devices() -> list[Device]:
@@ -175,7 +220,7 @@ def choose(devices: Sequence[Device], wanted: int | str | None, direction: Direc
         nothing = "SilenceSource()" if direction == "input" else "NullSink()"
         raise DeviceNotFound(
             f"this machine has no {kind}: connect one, or start its sound server (PulseAudio, PipeWire); "
-            f"`voicews devices` shows what there is, and {nothing} does without"
+            f"without one: VOICEWS_AUDIO=null in the environment, or {nothing} from voicews.audio"
         )
     there_are = f"there are: {', '.join(f'{device.index} ({device.name})' for device in able)}"
     if wanted is None:

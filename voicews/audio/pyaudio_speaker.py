@@ -11,7 +11,7 @@ from voicews.audio.clock import PlaybackClock
 from voicews.audio.convert import Converter, require_whole_samples
 from voicews.audio.portaudio import COMMON_RATES, Stream, open_stream
 from voicews.config import AudioFormat
-from voicews.errors import InvalidState
+from voicews.errors import DeviceLostError, InvalidState
 
 __all__ = ["PyAudioSpeaker"]
 
@@ -41,6 +41,8 @@ class PyAudioSpeaker(AudioSink):
 
     def __init__(self, device: int | str | None = None) -> None:
         self._device = device
+        self._handover = threading.Lock()
+        self._openings = 0
         self._stream: Stream | None = None
         self._owner: threading.Thread | None = None
         self._clock = PlaybackClock()
@@ -48,23 +50,42 @@ class PyAudioSpeaker(AudioSink):
     def open(self, format: AudioFormat) -> None:
         """Open the device; takes up to 0.3 s.
 
+        If another thread has it open and hangs in the driver, that stream is left to it, for
+        closing it would crash, and a new one is opened.
+
         Raises:
             BackendMissing: PyAudio is not there; the message says how to install it.
             DeviceNotFound: there is no such device; the message lists those there are.
             FormatUnsupported: the device has no rate that could be used.
+            DeviceLostError: another thread hangs in the sound system, or has opened it meanwhile.
             AudioError: the device does not open.
         """
-        if self._stream is not None:
-            log.warning("leaving the loudspeaker %r to the thread that hangs in it", self._stream.device.name)
-            self._stream = None
+        with self._handover:
+            self._openings += 1
+            mine = self._openings
+            old, self._stream = self._stream, None
+        if old is not None:
+            old.leave()
         formats = dict.fromkeys(
             AudioFormat(rate, channels)
             for rate in (format.rate, *COMMON_RATES)
             for channels in (format.channels, 3 - format.channels)
         )
         stream = open_stream("output", self._device, list(formats), self._PIECE)
+        try:
+            stream.stop()
+        except BaseException:
+            stream.close()
+            raise
+        with self._handover:
+            if mine == self._openings:
+                self._begin_anew(stream, format)
+                return
+        stream.close()
+        raise DeviceLostError("another thread has opened the loudspeaker meanwhile")
+
+    def _begin_anew(self, stream: Stream, format: AudioFormat) -> None:
         log.info("loudspeaker %r opened: %s", stream.device.name, stream.format)
-        stream.stop()
         self._running = False
         self._format = format
         self._converter = Converter(format, stream.format)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from voicews.audio.base import AudioSink
 from voicews.audio.clock import SAME_UTTERANCE, PlaybackClock
 from voicews.audio.convert import require_whole_samples
+from voicews.audio.pulse import require_loudspeaker
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
 from voicews.errors import (
@@ -144,9 +145,13 @@ class Speaker(AudioSink):
         Raises:
             BackendMissing: pygame is not there; the message says how to install it.
             DeviceNotFound: there is no such device.
-            AudioError: the mixer is in use.
+            DeviceLostError: the sound server does not answer.
+            AudioError: the mixer is in use, or hangs in another thread.
         """
-        self.close()
+        try:
+            self.close()
+        except InvalidState as error:
+            raise AudioError(f"{error}; a mixer that hangs cannot be opened again until it ends") from error
         pygame = _import_pygame()
         _claim(self, pygame)
         try:
@@ -157,7 +162,7 @@ class Speaker(AudioSink):
                 raise FormatUnsupported(f"the loudspeaker was asked for {format} and gave {got}")
             pygame.mixer.set_num_channels(1)
         except BaseException:
-            _disclaim(self)
+            _disclaim()
             raise
         self._pygame = pygame
         self._owner = threading.current_thread()
@@ -288,9 +293,9 @@ class Speaker(AudioSink):
         self._clock.forget(time.monotonic())
         pygame, self._pygame = self._pygame, None
         if self._stalled:
-            _quit_patiently(self, pygame)
+            _quit_patiently(pygame)
         else:
-            _quit(self, pygame)
+            _quit(pygame)
 
     def _end_with_the_interpreter(self) -> bool:
         """End the mixer beside its owner; False if that one hangs in it."""
@@ -458,25 +463,22 @@ def _claim(speaker: Speaker, pygame: ModuleType) -> None:
         _mixer_owner = speaker
 
 
-def _disclaim(speaker: Speaker) -> None:
+def _disclaim() -> None:
     global _mixer_owner  # noqa: PLW0603
     with _mixer_lock:
-        if _mixer_owner is speaker:
-            _mixer_owner = None
+        _mixer_owner = None
 
 
-def _quit(speaker: Speaker, pygame: ModuleType) -> None:
+def _quit(pygame: ModuleType) -> None:
     try:
         pygame.mixer.quit()
     finally:
-        _disclaim(speaker)
+        _disclaim()
 
 
-def _quit_patiently(speaker: Speaker, pygame: ModuleType) -> None:
+def _quit_patiently(pygame: ModuleType) -> None:
     """End a mixer whose device hangs, without hanging with it: nobody uses it any more."""
-    quitting = threading.Thread(
-        target=_quit, args=(speaker, pygame), name="voicews-speaker-quit", daemon=True
-    )
+    quitting = threading.Thread(target=_quit, args=(pygame,), name="voicews-speaker-quit", daemon=True)
     quitting.start()
     quitting.join(_QUITTING)
     if quitting.is_alive():
@@ -503,6 +505,7 @@ def _watch(pygame: ModuleType) -> Callable[[], bool]:
 
 
 def _init(pygame: ModuleType, format: AudioFormat, buffer: int, name: str | None) -> None:
+    require_loudspeaker()
     try:
         with quiet_stderr():
             pygame.mixer.init(format.rate, -16, format.channels, buffer, devicename=name, allowedchanges=0)
@@ -511,7 +514,8 @@ def _init(pygame: ModuleType, format: AudioFormat, buffer: int, name: str | None
     except pygame.error as error:
         raise DeviceNotFound(
             f"no loudspeaker could be opened ({error}): connect one, or start the sound server "
-            "(PulseAudio, PipeWire); NullSink() does without"
+            "(PulseAudio, PipeWire); without one: VOICEWS_AUDIO=null in the environment, or NullSink() "
+            "from voicews.audio"
         ) from error
 
 
@@ -553,9 +557,8 @@ def loudspeakers() -> list[str]:
         AudioError: the mixer is in use.
     """
     pygame = _import_pygame()
-    listing = Speaker()
-    _claim(listing, pygame)
+    _claim(Speaker(), pygame)
     try:
         return _names(pygame)
     finally:
-        _disclaim(listing)
+        _disclaim()

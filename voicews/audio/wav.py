@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.clock import Pacer, PlaybackClock
-from voicews.audio.convert import Converter, require_whole_samples
+from voicews.audio.convert import Converter, Framer, require_whole_samples
 from voicews.config import AudioFormat
 from voicews.errors import AudioError, ConfigError, FormatUnsupported, InvalidState
 
@@ -139,8 +139,7 @@ class WavSource(AudioSource):
             file.close()
             raise FormatUnsupported(f"{self._path} holds no sound that could be repeated")
         self._file, self._layout, self._left = file, layout, layout.length
-        self._frame_samples, self._sample_bytes = frame_samples, format.bytes_per_sample
-        self._converter = Converter(layout.format, format)
+        self._framer = Framer(layout.format, format, frame_samples)
         self._ended = False
         self._pacer = Pacer(frame_samples / format.rate)
 
@@ -153,25 +152,19 @@ class WavSource(AudioSource):
         """
         if self._file is None:
             raise InvalidState("read() on a WavSource that is not open")
-        if self._ended:
-            return None
-        pcm = b""
-        while missing := self._frame_samples - len(pcm) // self._sample_bytes:
-            raw = self._take(self._file, self._converter.inputs_for(missing))
-            pcm += self._converter.process(raw)
-            if not self._left:
-                if not self._loop:
-                    self._ended = True
-                    pcm += self._converter.flush()
-                    break
+        while (frame := self._framer.take()) is None and not self._ended:
+            self._framer.add(self._take(self._file, self._framer.needs))
+            if self._left:
+                continue
+            if self._loop:
                 self._file.seek(self._layout.start)
                 self._left = self._layout.length
-        if not pcm:
-            return None
-        if self._realtime:
+            else:
+                self._ended = True
+                self._framer.finish()
+        if frame is not None and self._realtime:
             self._pacer.wait()
-        frame_bytes = self._frame_samples * self._sample_bytes
-        return pcm[:frame_bytes].ljust(frame_bytes, b"\0")
+        return frame
 
     def _take(self, file: BinaryIO, samples: int) -> bytes:
         samples = min(samples, self._left)
@@ -202,7 +195,8 @@ class WavSink(AudioSink):
     and playable whenever the sound has played out, and after :meth:`close`.
 
     The first :meth:`open` starts the file, in its format; later ones go on with it, converting
-    if their format is another.
+    if their format is another.  As long as nothing has been heard, each one starts it anew: a
+    server may tell its rate only after the file was opened.
 
     Args:
         path: the file; one that exists is overwritten.
@@ -217,6 +211,7 @@ class WavSink(AudioSink):
         self._realtime = realtime
         self._file: BinaryIO | None = None
         self._file_format: AudioFormat | None = None
+        self._has_sound = False
         self._unheard = bytearray()
         self._saved = 0
         self._clock = PlaybackClock()
@@ -228,19 +223,28 @@ class WavSink(AudioSink):
             AudioError: it cannot be written.
         """
         self.close()
-        first = self._file_format is None
+        first = not self._has_sound
         try:
             self._file = self._path.open("w+b" if first else "r+b")
-            self._file_format = self._file_format or format
-            self._file.seek(0, os.SEEK_END)
+            if first or self._file_format is None:
+                self._file_format = format
             if first:
                 self._write_header()
+            else:
+                self._cut_to_whole_samples(self._file, self._file_format)
         except OSError as error:
             self._fail(error)
         self._format = format
         self._converter = Converter(format, self._file_format)
         self._saved = 0  # samples since open()
         self._clock = PlaybackClock()
+
+    @staticmethod
+    def _cut_to_whole_samples(file: BinaryIO, format: AudioFormat) -> None:
+        """A disk that ran full may have taken half of one."""
+        end = file.seek(0, os.SEEK_END)
+        file.truncate(end - (end - _HEADER.size) % format.bytes_per_sample)
+        file.seek(0, os.SEEK_END)
 
     def write(self, pcm: bytes) -> None:
         """Take these samples.  Does not block.
@@ -328,6 +332,7 @@ class WavSink(AudioSink):
             pcm += self._converter.flush()
         del self._unheard[:size]
         self._saved += samples
+        self._has_sound = self._has_sound or bool(pcm)
         try:
             self._file.write(pcm)
             self._write_header()

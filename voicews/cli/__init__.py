@@ -1,59 +1,17 @@
-"""The ``voicews`` command: ``talk``, ``demo``, ``serve`` and ``devices``."""
+"""The ``voicews`` command: ``talk``, ``demo``, ``serve`` and ``devices``.
+
+Nothing is imported here at first: before Python has got to :func:`main`, Ctrl+C still ends in
+a traceback.
+"""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import sys
-import traceback
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from typing import TextIO
+TYPE_CHECKING = False  # as type checkers know it, without the time that typing takes
 
-from voicews.cli import demo, devices, serve, talk
-from voicews.cli.arguments import HelpFormatter, log_level
-from voicews.cli.failures import BROKEN_PIPE, EXIT_CODES, FAILED, USAGE, one_line
-from voicews.cli.signals import Stopped, stoppable
-from voicews.errors import ConfigError, VoicewsError
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
-
-_LOG_FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
-_EXAMPLES = f"""\
-start here:
-  voicews demo                          a voice server, and a talk with it
-
-then:
-  voicews devices                       find your microphone and loudspeaker
-  voicews serve                         the same server, for other programs
-  voicews talk ws://localhost:8765      talk with it, or with any other
-  voicews COMMAND --help                all about one command
-
-{EXIT_CODES}"""
-
-
-def _version() -> str:
-    try:
-        return version("voicews")
-    except PackageNotFoundError:  # run from a folder, not installed
-        return "unknown"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="voicews",
-        description="Spoken conversations over one WebSocket.",
-        epilog=_EXAMPLES,
-        formatter_class=HelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"voicews {_version()}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, talk, serve, devices):
-        command.add_parser(commands)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,67 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, after ``--help`` and ``--version`` and for wrong usage.
     """
     try:
+        from voicews.cli.signals import held, stoppable
+
         with stoppable():
-            arguments = _parser().parse_args(argv)
-            with _logging(arguments.verbose), _plain_warnings():
-                return _run(arguments)
-    except Stopped as stopped:
-        return stopped.exit_code
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # Whatever is still in the buffer would fail again at the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except VoicewsError as error:
-        if arguments.verbose:
-            traceback.print_exception(error)
-        print(f"voicews: {one_line(error)}", file=sys.stderr)
-        return USAGE if type(error) is ConfigError else FAILED
-
-
-@contextmanager
-def _logging(verbose: int) -> Iterator[None]:
-    """With ``-v`` a log on stderr; else none, for the display tells what matters."""
-    root = logging.getLogger()
-    handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s")
-    )
-    before = root.level
-    root.addHandler(handler)
-    if verbose:
-        root.setLevel(log_level(verbose))
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(before)
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Warnings as one line, without the line of code they point at."""
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        del category, filename, lineno, line
-        print(f"voicews: warning: {message}", file=file or sys.stderr)
-
-    before = warnings.showwarning
-    warnings.showwarning = show
-    try:
-        yield
-    finally:
-        warnings.showwarning = before
+            with held():
+                from voicews.cli import command
+            return command.run(argv)
+    except KeyboardInterrupt as stopped:  # Python's own, before stoppable(), has no exit code
+        return getattr(stopped, "exit_code", 130)

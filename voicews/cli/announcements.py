@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicews.events import Event
 
-__all__ = ["Check", "Figures", "Note", "TurnScore", "Verdict"]
+__all__ = ["Check", "Figures", "Note", "TurnScore", "Verdict", "Written"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,13 @@ class Note(Event):
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True)
+class Written(Event):
+    """What the user says in writing; few servers repeat it as a transcript."""
+
+    text: str
 
 
 @dataclass(frozen=True)

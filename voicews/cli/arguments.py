@@ -12,6 +12,7 @@ __all__ = [
     "VOICES",
     "HelpFormatter",
     "add_display_options",
+    "add_interruptions_option",
     "add_sound_options",
     "add_verbosity",
     "count",
@@ -82,6 +83,17 @@ def add_display_options(parser: argparse.ArgumentParser) -> None:
         help="plain lines without colours and meters; the default where stdout is no terminal",
     )
     add_verbosity(parser)
+
+
+def add_interruptions_option(parser: argparse.ArgumentParser) -> None:
+    """``--no-interruptions``."""
+    parser.add_argument(
+        "--no-interruptions",
+        dest="interruptions",
+        action="store_false",
+        help="the server does not listen while it speaks: for a loudspeaker beside the microphone, "
+        "where it would hear itself",
+    )
 
 
 def add_sound_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from voicews.audio import AudioSink, AudioSource
 from voicews.cli.announcements import Figures, Note
@@ -20,7 +20,7 @@ from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect
 from voicews.errors import InvalidState
-from voicews.events import Event, StateChanged
+from voicews.events import Connected, Event, StateChanged
 from voicews.threads.callbacks import EventStream
 
 __all__ = ["Conversation"]
@@ -28,6 +28,8 @@ __all__ = ["Conversation"]
 _HELD = 5000
 _LOOK = 0.05
 """Seconds between looks at facts that come without an event, such as the end of a recording."""
+_WELCOME = 1.0
+"""Seconds for an event that is already under way."""
 
 
 class Conversation:
@@ -70,6 +72,7 @@ class Conversation:
         recorded = source if isinstance(source, RecordedSpeech) else None
         self.turns = Turns(lambda: recorded.speech_ended_at if recorded else None)
         self.over = False
+        self._welcomed = False
         self._events = EventStream(Event, _HELD)
         renderer = _renderer(json, plain, microphone, speaker, self._rtt)
         self._display = Display(renderer, broken=self.client.close)
@@ -92,11 +95,21 @@ class Conversation:
         """
         try:
             self.client.open()
+            # What is said from here on is shown after "connected", which comes on another thread.
+            self.follow(lambda: self._welcomed, _WELCOME)
             yield
         finally:
             self.client.close()
+            self._catch_up()
             if self.connected:
                 self.show(self.figures())
+
+    def _catch_up(self) -> None:
+        """Count what came while nobody followed, up to the end."""
+        with suppress(TimeoutError):
+            while True:
+                self.turns.hear(self._events.get(0))
+        self.turns.end()
 
     @property
     def connected(self) -> bool:
@@ -159,6 +172,7 @@ class Conversation:
     def _hear(self, event: Event) -> None:
         """Runs on the client's callbacks thread."""
         self._display.show(event)
+        self._welcomed |= isinstance(event, Connected)
         self._events.feed(event)
 
     def _rtt(self) -> float | None:

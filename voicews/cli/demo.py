@@ -7,18 +7,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicews.audio import AudioSink, AudioSource, WavSink, devices, loudspeakers
+from voicews.audio import AudioSink, AudioSource, NullSink, Speaker, WavSink, devices, loudspeakers
 from voicews.backoff import Backoff
-from voicews.cli.arguments import VOICES, HelpFormatter, add_display_options, add_sound_options, count
+from voicews.cli.arguments import (
+    EARS,
+    VOICES,
+    HelpFormatter,
+    add_display_options,
+    add_interruptions_option,
+    add_sound_options,
+    count,
+)
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import EXIT_CODES, FAILED, OK, USAGE
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
 from voicews.cli.recorded_speech import RecordedSpeech
-from voicews.cli.signals import Stopped
+from voicews.cli.signals import Stopped, held
 from voicews.cli.sound import loudspeaker, microphone, without_devices
 from voicews.config import AudioFormat, ClientConfig
 from voicews.dialects.plain import Plain
-from voicews.errors import AudioError
+from voicews.errors import AudioError, DeviceNotFound
 
 if TYPE_CHECKING:
     from voicews.assistant import AssistantServer
@@ -82,11 +90,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--ears",
-        choices=("auto", "whisper", "pocketsphinx"),
+        choices=EARS,
         default="auto",
         help="see `voicews serve --help`",
     )
     parser.add_argument("--voice", choices=VOICES, default="auto", help="what speaks; likewise")
+    add_interruptions_option(parser)
     add_display_options(parser)
     parser.set_defaults(run=run)
 
@@ -105,12 +114,18 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return USAGE
-    from voicews.assistant import AssistantServer
+    with held():
+        from voicews.assistant import AssistantConfig, AssistantServer
 
-    server = AssistantServer(ears=arguments.ears, voice=arguments.voice)
+    server = AssistantServer(
+        ears=arguments.ears,
+        voice=arguments.voice,
+        config=AssistantConfig(interruptible=arguments.interruptions),
+    )
     try:
         print("starting a voice server on this computer…", file=sys.stderr, flush=True)
-        server.start()
+        with held():
+            server.start()
         return _talk(server, arguments)
     finally:
         server.close()
@@ -139,11 +154,19 @@ def _lacking(output: Path | None) -> str:
     try:
         if not any(device.inputs for device in devices(probe=False)):
             return "no microphone here"
-        if output is None and not loudspeakers():
-            return "no loudspeaker here"
     except AudioError as error:
         return str(error)
-    return ""
+    return "" if output is not None else _no_loudspeaker()
+
+
+def _no_loudspeaker() -> str:
+    """Why none can be used; empty if one can."""
+    try:
+        return "" if loudspeakers() else "no loudspeaker here"
+    except DeviceNotFound:
+        return "no loudspeaker here"
+    except AudioError as error:
+        return str(error)
 
 
 def _conversation(
@@ -165,12 +188,16 @@ def _conversation(
 def _live(server: AssistantServer, arguments: argparse.Namespace) -> int:
     live = is_live(arguments)
     speech = recorded_speech(arguments)
-    conversation = _conversation(
-        server,
-        microphone(arguments.mic) if live else speech,
-        loudspeaker(arguments.speaker, arguments.output),
-        arguments,
-    )
+    sink = loudspeaker(arguments.speaker, arguments.output)
+    unchecked = arguments.mic is not None or not live
+    if unchecked and arguments.speaker is None and isinstance(sink, Speaker) and (why := _no_loudspeaker()):
+        print(
+            f"{why}: the answers are shown and not heard; --output FILE.wav keeps their sound",
+            file=sys.stderr,
+            flush=True,
+        )
+        sink = NullSink()
+    conversation = _conversation(server, microphone(arguments.mic) if live else speech, sink, arguments)
     try:
         with conversation.shown(), conversation.opened():
             ask(conversation, speech, arguments)
@@ -201,9 +228,11 @@ def _scripted(server: AssistantServer, arguments: argparse.Namespace) -> int:
     drop_after = scripted.DROP_AFTER if arguments.drop_after is None else arguments.drop_after
     speech = RecordedSpeech()
     conversation = _conversation(server, speech, WavSink(recording), arguments)
+    assert server.ears is not None
     with conversation.shown():
+        if not server.ears.name.startswith("whisper"):
+            conversation.note(f"{server.ears.name} knows no names and not its own answers: checks will fail")
         with conversation.opened():
             outcomes = scripted.converse(conversation, speech, server, script, drop_after)
-        assert server.ears is not None
         verdict = scripted.judge(conversation, outcomes, recording, server.ears, drop_after)
     return OK if verdict.ok else FAILED

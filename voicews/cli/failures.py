@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from voicews.errors import (
-    AudioError,
-    ConfigError,
     ConnectFailed,
     ConnectTimeout,
     DeviceNotFound,
@@ -43,23 +44,35 @@ _ADVICE: tuple[tuple[type[VoicewsError], str], ...] = (
     (ConnectFailed, "check the address and whether a server runs there; `voicews serve` starts one"),
     (MessageTooLarge, "is this a voice server?"),
     (RemoteProtocolError, "is this a voice server that speaks the plain dialect?"),
-    (DeviceNotFound, "`voicews devices` lists what there is; --input and --output take WAV files instead"),
+    (
+        DeviceNotFound,
+        "`voicews devices` lists what there is; --input and --output take WAV files, VOICEWS_AUDIO=null none",
+    ),
 )
+_FOR_PROGRAMMERS = re.compile(
+    r"; is the server running\?$|; without one: .*$|: check the (?:key or token|path of the URL)$"
+)
+"""Advice that the library's own messages end with, where the command has one in its own words."""
 
 
 def advice(error: BaseException) -> str | None:
     """What a user of the command can do about an error; None if its own message says it."""
     if isinstance(error, HandshakeRejected):
         if error.status in (401, 403):
-            return "the server wants another token, or none at all"
+            return 'it wants a token, or another one: --header "Authorization: Bearer TOKEN"'
         return "check the path of the address" if error.status == 404 else None
-    if isinstance(error, AudioError) and isinstance(error, ConfigError):
-        return None
     return next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
 
 
-def one_line(error: BaseException) -> str:
-    """An error's text in one line, with advice."""
+def one_line(error: BaseException, url: str | None = None) -> str:
+    """An error's text in one line, with advice.
+
+    Args:
+        url: of the server, if there is one; its host is named where the error does not.
+    """
     text = " ".join(str(error).split()) or type(error).__name__
+    if url is not None and isinstance(error, HandshakeRejected):
+        # Tokens may be anywhere else in it.
+        text = text.replace("the server", f"the server {urlsplit(url).netloc.rpartition('@')[2]}", 1)
     hint = advice(error)
-    return f"{text} ({hint})" if hint else text
+    return f"{_FOR_PROGRAMMERS.sub('', text)} ({hint})" if hint else text

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from voicews.cli.announcements import Figures, Note, TurnScore, Verdict
+from voicews.cli.announcements import Figures, Note, TurnScore, Verdict, Written
 from voicews.errors import ConnectionClosed
 from voicews.events import (
     CallbackError,
@@ -75,15 +75,20 @@ class Narrator:
         self.state = State.IDLE
         self.hearing = ""
         self.saying = ""
+        self._written: str | None = None
+        self._linked = False
         self._lost_at: float | None = None
+        self._lost_frames = 0
 
     def tell(self, event: Event) -> Iterator[Line]:
         """The lines that an event finishes, if any."""
         match event:
-            case Transcript() | Token() | ResponseDone() | Interrupted():
+            case Written() | Transcript() | Token() | ResponseDone() | Interrupted():
                 yield from self._conversation(event)
             case StateChanged() | Connected() | Disconnected() | Reconnecting() | ReconnectFailed():
                 yield from self._connection(event)
+            case FramesDropped(buffer="outbox", count=count) if not self._linked:
+                self._lost_frames += count  # told when there is a connection
             case Figures() | TurnScore() | Verdict() | Note():
                 yield from _result(event)
             case _:
@@ -95,6 +100,11 @@ class Narrator:
         match event:
             case Transcript(role="user", final=False):
                 self.hearing = event.text
+            case Written(text=text):
+                self._written = text
+                yield Line("you", text, "you")
+            case Transcript(role="user", text=text) if text == self._written:
+                self._written = None  # a server that repeats what it was told
             case Transcript(role="user"):
                 self.hearing = ""
                 yield Line("you", event.text, "you")
@@ -106,6 +116,7 @@ class Narrator:
             case Token(text=text):
                 self.saying += text
             case ResponseDone():
+                self._written = None
                 yield from self._finish_answer()
             case Interrupted(heard_ms=heard):
                 yield from self._finish_answer()
@@ -128,12 +139,16 @@ class Narrator:
                     self._lost_at = None
             case Connected(resumed=resumed):
                 if resumed and self._lost_at is not None:
-                    yield Line("link", f"connected again after {event.at - self._lost_at:.1f} s", "good")
+                    yield Line(
+                        "link",
+                        f"connected again after {event.at - self._lost_at:.1f} s{self._loss()}",
+                        "good",
+                    )
                 elif not resumed:
-                    yield Line("link", "connected", "good")
-                self._lost_at = None
+                    yield Line("link", f"connected{self._loss()}", "good")
+                self._linked, self._lost_at = True, None
             case Disconnected(error=error) if error is not None:
-                self._lost_at = event.at
+                self._linked, self._lost_at = False, event.at
                 self.hearing = ""
                 yield from self._finish_answer()
                 ended_well = isinstance(error, ConnectionClosed) and error.by_peer and error.code == 1000
@@ -142,7 +157,14 @@ class Narrator:
                 why = f"{_brief(error)}; " if self._lost_at is None else ""
                 yield Line("link", f"{why}attempt {attempt} in {delay:.1f} s", "trouble")
             case ReconnectFailed(attempts=attempts):
-                yield Line("link", f"given up after {attempts} more attempts", "bad")
+                yield Line(
+                    "link", f"given up after {attempts} more attempt{'' if attempts == 1 else 's'}", "bad"
+                )
+
+    def _loss(self) -> str:
+        """What of the user's words did not survive the lost connection."""
+        frames, self._lost_frames = self._lost_frames, 0
+        return f"; {frames} captured frames were too old by then" if frames else ""
 
 
 def _trouble(event: Event) -> Iterator[Line]:
@@ -188,7 +210,9 @@ def _result(event: Event) -> Iterator[Line]:
 
 def _figures(figures: Figures) -> Iterator[Line]:
     yield Line("", "", "quiet")
-    yield Line("", f"{figures.turns} answers in {figures.seconds:.1f} s", "head")
+    yield Line(
+        "", f"{figures.turns} answer{'' if figures.turns == 1 else 's'} in {figures.seconds:.1f} s", "head"
+    )
     rows = [("round trip of a ping (median)", milliseconds(figures.rtt_median))]
     if figures.after_speech_median is not None:
         rows.append(("end of speech -> first sound (median)", milliseconds(figures.after_speech_median)))
@@ -214,7 +238,7 @@ def _score(score: TurnScore) -> Iterator[Line]:
     )
     if score.words_right < 1:
         yield Line("", f"      said: {score.said}", "quiet")
-        yield Line("", f"      understood: {score.understood}", "quiet")
+        yield Line("", f"      understood: {score.understood or '(nothing)'}", "quiet")
     if score.sound_word_errors:
-        yield Line("", f"      answered: {score.answer}", "quiet")
-        yield Line("", f"      sounded like: {score.sound_heard_as}", "quiet")
+        yield Line("", f"      answered: {score.answer or '(nothing)'}", "quiet")
+        yield Line("", f"      sounded like: {score.sound_heard_as or '(nothing)'}", "quiet")

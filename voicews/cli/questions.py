@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from voicews.cli.announcements import Written
 from voicews.cli.arguments import count
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import CommandFailed
@@ -63,6 +64,7 @@ def ask(conversation: Conversation, speech: RecordedSpeech, arguments: argparse.
     """
     for text in arguments.text:
         asked_at = time.monotonic()
+        conversation.show(Written(text))  # first, for the answer may come at once
         try:
             conversation.client.send_text(text)
         except InvalidState as error:

@@ -18,7 +18,7 @@ from voicews.cli.turns import Turn
 from voicews.config import AudioFormat
 from voicews.lifecycle import State
 
-__all__ = ["DROP_AFTER", "converse", "judge"]
+__all__ = ["DROP_AFTER", "Outcome", "converse", "judge"]
 
 DROP_AFTER = 4
 """Turns before the connection is cut: the two that follow ask what was said before."""

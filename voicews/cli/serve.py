@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voicews.cli.arguments import EARS, VOICES, HelpFormatter, add_verbosity, port
-from voicews.cli.failures import EXIT_CODES, OK
-from voicews.cli.signals import Stopped
+from voicews.cli.arguments import (
+    EARS,
+    VOICES,
+    HelpFormatter,
+    add_interruptions_option,
+    add_verbosity,
+    port,
+)
+from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
+from voicews.cli.signals import Stopped, held
+from voicews.errors import TransportError
+
+if TYPE_CHECKING:
+    from voicews.assistant import AssistantServer
 
 __all__ = ["add_parser", "run"]
 
@@ -71,6 +84,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FOLDER",
         help="another Whisper model, in CTranslate2's format, for the ears",
     )
+    add_interruptions_option(parser)
     add_verbosity(parser)
     parser.set_defaults(run=run)
 
@@ -81,8 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         VoicewsError: it could not be started, or not be ended in time.
     """
-    from voicews.assistant import AssistantServer
-    from voicews.assistant.brain import load_brain
+    with held():
+        from voicews.assistant import AssistantConfig, AssistantServer
+        from voicews.assistant.brain import load_brain
 
     if arguments.brain:
         # As `python -m` does: the module is mostly in the folder where the command is given.
@@ -94,11 +109,13 @@ def run(arguments: argparse.Namespace) -> int:
         ears=arguments.ears,
         voice=arguments.voice,
         model_dir=arguments.whisper_model,
+        config=AssistantConfig(interruptible=arguments.interruptions),
     )
     ready = False
     try:
         print("loading the models…", file=sys.stderr, flush=True)
-        server.start()
+        with held():
+            _start(server, arguments.port)
         ready = True
         print(server.url, flush=True)
         assert server.ears is not None
@@ -118,3 +135,12 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         server.close()
     return OK
+
+
+def _start(server: AssistantServer, port: int) -> None:
+    try:
+        server.start()
+    except TransportError as error:
+        if port and isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
+            raise CommandFailed(f"{error} (--port 0 picks a free one)") from error
+        raise

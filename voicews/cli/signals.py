@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stopped", "stoppable"]
+__all__ = ["Stopped", "held", "stoppable"]
 
 _PATIENCE = 10.0
 """Seconds in which a further signal is not heard, so that it does not disturb the closing that
@@ -53,3 +53,27 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Within, SIGINT and SIGTERM wait; the first of them comes at the end.
+
+    For imports and the loading of models: there is code in which an exception is only printed,
+    and native code that makes a failure of its own out of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    old = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])

@@ -48,7 +48,8 @@ class Turns:
             captured, where that is known.
 
     Attributes:
-        finished: the turns whose answer has been sent and played to the end.
+        finished: the turns whose answer has been sent and played to the end; after :meth:`end` also
+            one that was cut short by the end of the conversation.
         active_at: monotonic time of the last sign that somebody is speaking.
         silence_at: monotonic time at which silence came from the server; None once sound did.
         began_at: monotonic time at which the last answer began; None before the first.
@@ -65,6 +66,7 @@ class Turns:
         self._answering = False
         self._open = False
         self._sounding = False
+        self._shown = False
 
     @property
     def idle(self) -> bool:
@@ -84,6 +86,7 @@ class Turns:
             case Transcript(role="assistant", text=text, final=True):
                 self._begin(event.at)
                 self._turn.answer = text
+                self._shown = True
             case AudioReceived() | PlaybackStarted():
                 self._begin(event.at)
                 if isinstance(event, AudioReceived) and not self._sounding:
@@ -94,6 +97,7 @@ class Turns:
                 self._sounding = False
             case ResponseDone():
                 self._open = False
+                self._shown = True
             case Interrupted(heard_ms=heard):
                 self._turn.heard_ms += heard or 0
                 self._open = self._sounding = False
@@ -109,9 +113,17 @@ class Turns:
         if self.silence_at != event.at and not isinstance(event, Disconnected):
             self.active_at = event.at
         if self._answering and not self._open and not self._sounding:
-            self._answering = False
-            self.finished.append(self._turn)
-            self._turn = Turn()
+            self._finish()
+
+    def end(self) -> None:
+        """The conversation is over: an answer whose words were all there counts, heard or not."""
+        if self._answering and self._shown:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._answering = self._shown = False
+        self.finished.append(self._turn)
+        self._turn = Turn()
 
     def _begin(self, at: float) -> None:
         if not self._answering:

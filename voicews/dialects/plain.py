@@ -63,6 +63,8 @@ _ROLES: Mapping[str, Role] = {
 _LONGEST_ANSWER = 1_000_000
 """Characters of an answer that are put together from its tokens; a server that never says that it
 is done must not fill the memory."""
+_HOST = re.compile(r"[A-Za-z][\w.-]*:\d{1,5}(/[\w./-]*)?")
+"""What is meant for a URL by those who leave out the scheme; it can hold no credential."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Json = dict[str, Any]
@@ -142,9 +144,11 @@ class Plain(Dialect):
         except (ValueError, TypeError, AttributeError):
             valid = False
         if not valid:
+            shown = bare_url(self.url)
+            given = f"{shown!r} (without its query)" if shown else "no such URL"
+            hint = f"; did you mean ws://{self.url}?" if _HOST.fullmatch(str(self.url)) else ""
             raise ConfigError(
-                f"Plain.url is {bare_url(self.url)!r} (without its query); "
-                "it must be ws://host[:port]/path or wss://…, with no #fragment"
+                f"Plain.url is {given}; it must be ws://host[:port]/path or wss://…, with no #fragment{hint}"
             )
 
     @staticmethod

@@ -74,7 +74,7 @@ class WhisperLive(Dialect):
 
     Example::
 
-        WhisperLive("ws://workstation.local:9090", model="small.en", language="en")
+        WhisperLive("ws://whisper.local:9090", model="small.en", language="en")
 
     Raises:
         ConfigError: a setting is wrong.

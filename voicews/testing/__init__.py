@@ -1,12 +1,20 @@
-"""Fakes for your own tests: voice servers that need no key, no network and no luck.
+"""What tests need: voice servers without a key, and a server and a network that misbehave as told.
 
-Each speaks a real service's language on a real WebSocket of this machine, can be scripted,
-and can behave badly.  Needs ``pip install voicews[testing]``.
+The fakes speak a real service's language on a real WebSocket of this machine, and can be
+scripted.  The fault server and the fault proxy break every rule there is::
+
+    from voicews.testing import FakeOpenAIRealtime, FaultProxy, FaultServer, steps
+
+Needs ``pip install "voicews[testing]"``.
 """
 
+from voicews.testing import steps
+from voicews.testing.certificates import Certificates
 from voicews.testing.deepgram_agent import FakeDeepgramAgent, FakeDeepgramAgentConnection
 from voicews.testing.deepgram_listen import FakeDeepgramListen, FakeDeepgramListenConnection
 from voicews.testing.elevenlabs_agent import FakeElevenLabsAgent, FakeElevenLabsAgentConnection
+from voicews.testing.fault_proxy import FaultProxy
+from voicews.testing.fault_server import FaultConnection, FaultServer
 from voicews.testing.gemini_live import FakeGeminiConnection, FakeGeminiLive
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
@@ -15,6 +23,7 @@ from voicews.testing.vosk import FakeVosk, FakeVoskConnection
 from voicews.testing.whisper_live import FakeWhisperLive, FakeWhisperLiveConnection
 
 __all__ = [
+    "Certificates",
     "FactMissing",
     "FakeAnswer",
     "FakeConnection",
@@ -33,4 +42,8 @@ __all__ = [
     "FakeVoskConnection",
     "FakeWhisperLive",
     "FakeWhisperLiveConnection",
+    "FaultConnection",
+    "FaultProxy",
+    "FaultServer",
+    "steps",
 ]

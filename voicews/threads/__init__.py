@@ -8,4 +8,9 @@
 ``voicews-callbacks``  events to the user's functions
 ``voicews-supervisor`` one mailbox: facts in, orders out
 =================== ==========================================================
+
+Others live only for a call that cannot be interrupted, so that it can be left behind:
+``voicews-resolver`` (a name's look-up, in ``wire.py``), ``voicews-stderr`` (gives the
+standard error back in time, in ``audio/quiet.py``) and ``voicews-speaker-quit`` (ends a
+mixer whose sound server hangs, in ``audio/speaker.py``).
 """

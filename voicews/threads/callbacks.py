@@ -18,7 +18,7 @@ from voicews.errors import ConfigError, InvalidState, SlowCallback
 from voicews.events import AudioReceived, CallbackError, Event, Token, Transcript
 from voicews.threads.worker import Worker
 
-__all__ = ["Callback", "Callbacks", "EventStream", "Handlers", "is_droppable"]
+__all__ = ["Callback", "Callbacks", "EventStream", "Handlers", "is_droppable", "require_event_class"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,12 @@ def _wants_event(callback: Callback) -> bool:
     return bool(required) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
+def require_event_class(kind: object) -> None:
+    """Raises ConfigError unless it is a class of events."""
+    if not (isinstance(kind, type) and issubclass(kind, Event)):
+        raise ConfigError(f"events are chosen by class, such as Transcript, not by {kind!r}")
+
+
 class _Handler:
     __slots__ = ("callback", "kind", "once", "wants_event")
 
@@ -94,8 +100,7 @@ class Handlers:
         Raises:
             ConfigError: ``kind`` is no class of event, or the function cannot be called so.
         """
-        if not (isinstance(kind, type) and issubclass(kind, Event)):
-            raise ConfigError(f"events are registered by class, such as Transcript, not {kind!r}")
+        require_event_class(kind)
         handler = _Handler(kind, callback, once)
         with self._lock:
             self._handlers = (*self._handlers, handler)
@@ -231,7 +236,12 @@ class Callbacks(Worker):
                 log.error("the callbacks are too slow: %s is lost", type(event).__name__)
 
     def stream(self, kind: type[E], maxsize: int) -> EventStream[E]:
-        """A stream of the events from now on."""
+        """A stream of the events from now on.
+
+        Raises:
+            ConfigError: ``kind`` is no class of event.
+        """
+        require_event_class(kind)
         stream = EventStream(kind, maxsize)
         with self._order:
             if self._events.shut:
@@ -276,9 +286,9 @@ class Callbacks(Worker):
             handler(event)
         except BaseException as error:  # SystemExit too: it would end this thread without a word
             log.exception("the callback %s raised on %s", name, type(event).__name__)
-            if not isinstance(event, CallbackError):
-                self.emit(CallbackError(name, event, error))
             self._callback_failed(error)
+            if not isinstance(event, CallbackError):
+                self._tell_now(CallbackError(name, event, error))
         took = time.monotonic() - began
         if took > self._slow:
             text = f"{name} took {took:.1f} s on {type(event).__name__}; later events had to wait"
@@ -286,3 +296,11 @@ class Callbacks(Worker):
                 warnings.warn(SlowCallback(text), stacklevel=2)
             except SlowCallback:
                 log.error("%s", text)
+
+    def _tell_now(self, event: CallbackError) -> None:
+        """Ahead of what is in line: after the last event, the line is closed."""
+        with self._order:
+            for stream in list(self._streams):
+                stream.feed(event)
+        for handler in self._handlers.matching(event):
+            self._call(handler, event)

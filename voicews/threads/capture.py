@@ -11,18 +11,17 @@ from voicews.audio.silence import SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, BackendMissing, DeviceNotFound
+from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
-from voicews.threads.reopening import Reopening
-from voicews.threads.worker import Worker
+from voicews.threads.device_worker import Abandoned, DeviceWorker
 
 __all__ = ["Capture"]
 
 log = logging.getLogger(__name__)
 
 
-class Capture(Worker):
+class Capture(DeviceWorker):
     """Reads frames and puts them into the outbox.
 
     A microphone that fails after it has worked is replaced by silence until it can be
@@ -33,12 +32,16 @@ class Capture(Worker):
         source: the microphone.
         format: what the server wants to hear.
         frame: seconds of one frame.
+        patience: seconds that opening the microphone, and its first frame, may take.
         outbox: where the frames go.
         is_muted: asked per frame; a muted frame is sent as silence.
         emit: tells the user's callbacks.
         opened: called once the microphone (or its fallback) is open.
         fault: called with the error if it cannot be opened at first.
         fallback: taken in place of a microphone that does not exist, or whose library does not.
+        awaits: True treats a microphone that cannot be opened at first as one that was lost.
+        lost: True begins with silence and the attempt to open the microphone again, in the
+            place of a thread that was abandoned.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Capture(Worker):
         *,
         format: AudioFormat,
         frame: float,
+        patience: float,
         outbox: DropOldestQueue[Command],
         counters: Counters,
         is_muted: Callable[[], bool],
@@ -54,8 +58,10 @@ class Capture(Worker):
         opened: Callable[[AudioError | None], None],
         fault: Callable[[BaseException], None],
         fallback: AudioSource | None = None,
+        awaits: bool = False,
+        lost: bool = False,
     ) -> None:
-        super().__init__("capture")
+        super().__init__("capture", "microphone", patience)
         self._source = source
         self._format = format
         self._frame_samples = format.samples(frame)
@@ -66,6 +72,11 @@ class Capture(Worker):
         self._opened = opened
         self._fault = fault
         self._fallback = fallback
+        self._awaits = awaits
+        self._lost = lost
+        # Below: used by the capture thread only.
+        self._present: AudioSource = source
+        self._fresh = True
 
     @property
     def overflows(self) -> int:
@@ -80,69 +91,100 @@ class Capture(Worker):
     def work(self) -> None:
         """Open, read until asked to end, close."""
         try:
-            self._open_first()
+            if self._lost:
+                self._be_silent()
+                self._reopening.missing()
+            elif not self._open_first():
+                return
+            try:
+                while not self._ending.is_set():
+                    self._step()
+            except ShutDown:
+                log.debug("the outbox is shut")
+            finally:
+                self._end(self._present)
+        except Abandoned:
+            log.info("%s is back from the driver that it was left in", self.name)
+
+    def _step(self) -> None:
+        if self._reopening.ready():
+            self._reopen()
+        try:
+            pcm = self._in_device(self._read, self._patience if self._fresh else None)
         except AudioError as error:
-            self._fault(error)
+            log.warning("microphone lost, sending silence: %s", error)
+            self._lose(error)
             return
-        source, reopening = self._source, Reopening()
-        try:
-            while not self._ending.is_set():
-                if reopening.due and self._reopen(reopening):
-                    source.close()
-                    source = self._source
-                try:
-                    pcm = source.read()
-                except AudioError as error:
-                    log.warning("microphone lost, sending silence: %s", error)
-                    source.close()
-                    reopening.lost()
-                    self._emit(DeviceLost("microphone", error))
-                    source = self._silence()
-                    continue
-                if pcm is None:
-                    source.close()
-                    self._emit(CaptureFinished())
-                    source = self._silence()
-                    continue
-                self._deliver(pcm)
-        except ShutDown:
-            log.debug("the outbox is shut")
-        finally:
-            source.close()
-
-    def _reopen(self, reopening: Reopening) -> bool:
-        try:
-            self._open(self._source)
-        except AudioError as error:
-            log.debug("the microphone is still away: %s", error)
-            reopening.missing()
-            return False
-        reopening.opened()
-        self._emit(DeviceRestored("microphone"))
-        return True
-
-    def _deliver(self, pcm: bytes) -> None:
+        self._fresh = False
+        if pcm is None:
+            self._give_back(self._present)
+            self._emit(CaptureFinished())
+            self._be_silent()
+            return
         if self._is_muted():
             pcm = bytes(len(pcm))
         self._counters.add("frames_captured")
         self._outbox.put(SendAudio(pcm, time.monotonic()))
 
-    def _open_first(self) -> None:
+    def _open_first(self) -> bool:
+        """False if that was not possible, and told as a fault."""
         try:
             self._open(self._source)
-        except (DeviceNotFound, BackendMissing) as error:
-            if self._fallback is None:
-                raise
-            self._source = self._fallback
-            self._open(self._source)
-            self._opened(error)
+        except AudioError as error:
+            hopeless = isinstance(error, BackendMissing | FormatUnsupported)
+            if self._awaits and not hopeless:
+                log.warning("no microphone yet, sending silence: %s", error)
+                self._lose(error)
+                self._opened(None)
+            elif self._fallback is not None and isinstance(error, DeviceNotFound | BackendMissing):
+                self._source = self._present = self._fallback
+                self._open(self._source)
+                self._opened(error)
+            else:
+                self._fault(error)
+                return False
         else:
             self._opened(None)
+        return True
 
     def _open(self, source: AudioSource) -> None:
         source.open(self._format, self._frame_samples)
+        self._fresh = True
 
-    def _silence(self) -> AudioSource:
-        source = SilenceSource()
-        self._open(source)
-        return source
+    def _lose(self, error: AudioError) -> None:
+        self._give_back(self._present)
+        self._be_silent()
+        self._reopening.lost()
+        self._emit(DeviceLost("microphone", error))
+
+    def _be_silent(self) -> None:
+        self._present = SilenceSource()
+        self._open(self._present)
+
+    def _read(self) -> bytes | None:
+        return _something(self._present.read())
+
+    def _try_out(self) -> None:
+        self._source.open(self._format, self._frame_samples)
+        try:
+            _something(self._source.read())
+        finally:
+            self._source.close()
+
+    def _reopen(self) -> None:
+        try:
+            self._in_device(lambda: self._open(self._source), self._patience)
+        except AudioError as error:
+            log.debug("the microphone is still away: %s", error)
+            self._reopening.missing()
+            return
+        self._present = self._source
+        self._reopening.opened()
+        self._emit(DeviceRestored("microphone"))
+
+
+def _something(pcm: bytes | None) -> bytes | None:
+    """A frame without samples takes no time, and there would be thousands in a second."""
+    if pcm is not None and not pcm:
+        raise DeviceLostError("the microphone yields nothing")
+    return pcm

@@ -16,8 +16,8 @@ from voicews.errors import ConnectFailed, ConnectionClosed, VoicewsError
 from voicews.events import Event, SoundOffered
 from voicews.stats import Counters
 from voicews.threads.collector import Collector
-from voicews.threads.receiver import Listener, Receiver, ping_payload
-from voicews.threads.sender import Sender
+from voicews.threads.receiver import Listener, Receiver
+from voicews.threads.sender import Sender, ping_payload
 from voicews.threads.worker import Worker
 from voicews.transport import Transport
 
@@ -66,7 +66,8 @@ class Connection(Listener):
         tell: gets the news; called from the connection's threads.
         hear: gets what the server says; called from the receiver thread, and from those that fetch
             sound for the session.
-        sent: gets each command that has gone into the kernel; called from the sender thread.
+        sent: gets each command that has gone into the kernel, and when; called from the sender thread.
+        refused: gets each command that the session could not say; likewise.
     """
 
     def __init__(
@@ -81,7 +82,8 @@ class Connection(Listener):
         collector: Collector,
         tell: Callable[[News], None],
         hear: Callable[[Event, int], None],
-        sent: Callable[[Command], None],
+        sent: Callable[[Command, float], None],
+        refused: Callable[[Command], None],
     ) -> None:
         self.generation = generation
         self.session = session
@@ -92,6 +94,7 @@ class Connection(Listener):
         self._tell = tell
         self._hear = hear
         self._sent = sent
+        self._refused = refused
         self._session_lock = threading.Lock()
         self._lock = threading.Lock()
         self._transport: Transport | None = None
@@ -150,6 +153,11 @@ class Connection(Listener):
         """Bytes read, with WebSocket framing."""
         return self._transport.bytes_received if self._transport is not None else 0
 
+    @property
+    def unconfirmed(self) -> list[Command]:
+        """Commands that were said here and may not have arrived."""
+        return self._sender.unconfirmed if self._sender is not None else []
+
     def ended_within(self, seconds: float | None) -> bool:
         """Wait for both threads to end; True if they did."""
         deadline = Deadline(seconds)
@@ -193,7 +201,9 @@ class Connection(Listener):
             self._session_lock,
             outbox=self._outbox,
             max_audio_age=self._config.buffers.max_audio_age,
+            confirms=self._config.timeouts.ping_interval is not None,
             sent=self._sent,
+            refused=self._refused,
             fail=self._sender_failed,
         )
         return self._sender

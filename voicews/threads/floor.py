@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from voicews.events import (
     Event,
     Interrupted,
@@ -13,7 +15,20 @@ from voicews.events import (
     SpeechStopped,
 )
 
-__all__ = ["Floor"]
+__all__ = ["Expiring", "Floor", "Quiet"]
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """News for the supervisor: the server has announced the end of this connection's session."""
+
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """News for the supervisor: nobody speaks, and no answer is due."""
 
 
 class Floor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,14 @@ from voicews.audio.base import AudioSink
 from voicews.audio.silence import NullSink
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, BackendMissing, DeviceNotFound
+from voicews.deadline import Deadline
+from voicews.errors import (
+    AudioError,
+    BackendMissing,
+    DeviceLostError,
+    DeviceNotFound,
+    FormatUnsupported,
+)
 from voicews.events import (
     AudioReceived,
     DeviceLost,
@@ -21,8 +29,7 @@ from voicews.events import (
     PlaybackFinished,
     PlaybackStarted,
 )
-from voicews.threads.reopening import Reopening
-from voicews.threads.worker import Worker
+from voicews.threads.device_worker import Abandoned, DeviceWorker
 
 __all__ = ["SLICE", "Player", "Sound"]
 
@@ -31,6 +38,10 @@ log = logging.getLogger(__name__)
 SLICE = 0.02
 """Seconds of one item in the playback buffer."""
 _POLL = 0.005
+_LOOK = 1.0
+"""Seconds between two looks at an idle device, so that one that has gone is noticed before an answer."""
+_TRIAL, _TRIAL_LASTS = 0.1, 2.0
+"""Seconds of silence that an opened device has to play, and the time it may take for that."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +56,22 @@ class Sound:
     begins_answer: bool = False
 
 
-class Player(Worker):
+class Player(DeviceWorker):
     """Plays the playback buffer, and knows what was really heard.
 
     Args:
         sink: the loudspeaker.
         format: what the server is expected to send; another one reopens the loudspeaker.
         seconds: how much received sound may wait.
+        patience: seconds that opening the loudspeaker may take.
         emit: tells the user's callbacks.
         opened: called once the loudspeaker (or its fallback) is open.
         fault: called with the error if it cannot be opened.
         interrupted: called with the milliseconds heard after a :meth:`flush`.
         ended: called when the thread ends.
         fallback: taken in place of a loudspeaker that does not exist, or whose library does not.
+        awaits: True treats a loudspeaker that cannot be opened at first as one that was lost.
+        abandoned: a player that hangs in its device; this one takes over its buffer.
     """
 
     def __init__(
@@ -66,18 +80,23 @@ class Player(Worker):
         *,
         format: AudioFormat,
         seconds: float,
+        patience: float,
         emit: Callable[[Event], None],
         opened: Callable[[AudioError | None], None],
         fault: Callable[[BaseException], None],
         interrupted: Callable[[int], None],
         ended: Callable[[], None],
         fallback: AudioSink | None = None,
+        awaits: bool = False,
+        abandoned: Player | None = None,
     ) -> None:
-        super().__init__("player")
+        super().__init__("player", "speaker", patience)
         self._sink = sink
         self._format = format
-        self._playback: DropOldestQueue[Sound] = DropOldestQueue(
-            max(1, round(seconds / SLICE)), droppable=lambda sound: bool(sound.pcm)
+        self._playback: DropOldestQueue[Sound] = (
+            DropOldestQueue(max(1, round(seconds / SLICE)), droppable=lambda sound: bool(sound.pcm))
+            if abandoned is None
+            else abandoned._playback
         )
         self._emit = emit
         self._opened = opened
@@ -85,20 +104,24 @@ class Player(Worker):
         self._interrupted = interrupted
         self._ended = ended
         self._fallback = fallback
+        self._awaits = awaits
         self._poked = threading.Event()
         self._flush_wanted = threading.Event()
-        self._generation = 0
-        self._epoch = 0
+        self._generation: int = 0 if abandoned is None else abandoned._generation
+        self._epoch: int = 0 if abandoned is None else abandoned._epoch
         # What came: counted before and after it is put, so that what is just being put is not missed.
-        self._coming = self._came = 0
-        self._settled = -1  # how much of it was played to its end, or silenced
+        self._coming: int = 0 if abandoned is None else abandoned._coming
+        self._came = self._coming
+        # How much of it was played to its end, or silenced.
+        self._settled: int = -1 if abandoned is None else abandoned._settled
+        self._lost = abandoned is not None
+        self._moved_at = time.monotonic()
         # Below: used by the player thread only.
         self._out: AudioSink = sink
         self._playing = False
         self._started_at = 0.0
         self._answer_at = 0.0
         self._answers_are_marked = False
-        self._reopening = Reopening()
 
     # -- from other threads -----------------------------------------------------------------
 
@@ -149,6 +172,11 @@ class Player(Worker):
         return self._playback.qsize() * SLICE
 
     @property
+    def stuck_for(self) -> float:
+        """Seconds for which sound has been waiting, and none of it was given to a device."""
+        return time.monotonic() - self._moved_at if self._playback.qsize() else 0.0
+
+    @property
     def dropped(self) -> dict[str, int]:
         """Slices thrown away, by cause."""
         return dict(self._playback.dropped)
@@ -164,7 +192,11 @@ class Player(Worker):
             self._playback.drop_if(lambda sound: sound.generation < generation, "superseded")
 
     def _put(self, sound: Sound) -> None:
+        if sound.generation < self._generation:
+            return  # a connection that was left behind has woken up
         self._coming += 1
+        if not self._playback.qsize():
+            self._moved_at = time.monotonic()
         try:
             self._playback.put(sound)
         except ShutDown:
@@ -188,29 +220,33 @@ class Player(Worker):
     def work(self) -> None:
         """Open, play until asked to end, close."""
         try:
-            self._open_first()
-        except AudioError as error:
-            self._fault(error)
-            return
-        try:
-            while not self._ending.is_set():
-                try:
-                    self._step()
-                except AudioError as error:
-                    self._lose(error)
-        except ShutDown:
-            log.debug("the playback buffer is shut and played")
-        finally:
-            self._out.close()
-            self._ended()
+            if self._lost:
+                self._play_to_nobody()
+                self._reopening.missing()
+            elif not self._open_first():
+                return
+            try:
+                while not self._ending.is_set():
+                    try:
+                        self._step()
+                    except AudioError as error:
+                        self._lose(error)
+            except ShutDown:
+                log.debug("the playback buffer is shut and played")
+            finally:
+                self._end(self._out)
+                self._ended()
+        except Abandoned:
+            log.info("%s is back from the driver that it was left in", self.name)
 
     def _step(self) -> None:
         if self._flush_wanted.is_set():
             self._flush()
-        if self._reopening.due:
+        if self._reopening.ready():
             self._reopen()
-        pending = self._out.pending()
+        pending = self._in_device(self._out.pending)
         if pending >= self._out.lead:
+            self._moved_at = time.monotonic()
             self._pause(min(_POLL, pending - self._out.lead + 0.001))
             return
         sound = self._next(busy=pending > 0)
@@ -231,13 +267,15 @@ class Player(Worker):
             if not self._answers_are_marked:
                 self._answer_at = self._started_at
             self._emit(PlaybackStarted())
-        self._out.write(sound.pcm)
+        pcm = sound.pcm
+        self._in_device(lambda: self._out.write(pcm))
+        self._moved_at = time.monotonic()
 
     def _next(self, *, busy: bool) -> Sound | None:
         """The next slice; None if the device should be looked after, or somebody wants something."""
         came = self._came
         try:
-            return self._playback.get(timeout=self._patience(busy))
+            return self._playback.get(timeout=self._leisure(busy))
         except queue.Empty:
             if not busy and self._playing:
                 self._playing = False
@@ -252,13 +290,14 @@ class Player(Worker):
             self._pause()
             return None
 
-    def _patience(self, busy: bool) -> float | None:
+    def _leisure(self, busy: bool) -> float:
         """Seconds to wait for sound: a busy device wants to be looked after, a lost one to be reopened."""
         if busy:
             return _POLL
         if self._playing:
             return 0.0
-        return self._reopening.remaining
+        remaining = self._reopening.remaining
+        return _LOOK if remaining is None else min(_LOOK, remaining)
 
     def _pause(self, seconds: float = _POLL) -> None:
         """Give the device time, unless somebody wants something."""
@@ -268,7 +307,7 @@ class Player(Worker):
     def _flush(self) -> None:
         self._flush_wanted.clear()
         self._playing = False
-        self._out.flush()
+        self._in_device(self._out.flush)
         self._interrupted(self._milliseconds_since(self._answer_at))
 
     def _milliseconds_since(self, position: float) -> int:
@@ -279,39 +318,64 @@ class Player(Worker):
         while self._out.pending() > 0 and not self._ending.is_set() and not self._flush_wanted.is_set():
             self._pause()
         heard = self._out.position
-        self._out.close()
-        self._out.open(format)
+        self._give_back(self._out)
+        self._in_device(lambda: self._out.open(format), self._patience)
         self._format = format
         self._started_at -= heard
         self._answer_at -= heard
 
     # -- the device ---------------------------------------------------------------------------
 
-    def _open_first(self) -> None:
+    def _open_first(self) -> bool:
+        """False if that was not possible, and told as a fault."""
         try:
             self._out.open(self._format)
-        except (DeviceNotFound, BackendMissing) as error:
-            if self._fallback is None:
-                raise
-            self._sink = self._out = self._fallback
-            self._out.open(self._format)
-            self._opened(error)
+        except AudioError as error:
+            hopeless = isinstance(error, BackendMissing | FormatUnsupported)
+            if self._awaits and not hopeless:
+                log.warning("no loudspeaker yet, playing to nobody: %s", error)
+                self._lose(error)
+                self._opened(None)
+            elif self._fallback is not None and isinstance(error, DeviceNotFound | BackendMissing):
+                self._sink = self._out = self._fallback
+                self._out.open(self._format)
+                self._opened(error)
+            else:
+                self._fault(error)
+                return False
         else:
             self._opened(None)
+        return True
 
     def _lose(self, error: AudioError) -> None:
         """Let time pass as if the sound were played, until the device can be opened again."""
         log.warning("loudspeaker lost, playing to nobody: %s", error)
-        self._out.close()
-        self._out = NullSink()
-        self._out.open(self._format)
-        self._started_at = self._answer_at = 0.0
+        self._give_back(self._out)
+        self._play_to_nobody()
         self._reopening.lost()
         self._emit(DeviceLost("speaker", error))
 
+    def _play_to_nobody(self) -> None:
+        self._out = NullSink()
+        self._out.open(self._format)
+        self._started_at = self._answer_at = 0.0
+
+    def _try_out(self) -> None:
+        sink, silence = self._sink, bytes(self._format.bytes(_TRIAL))
+        sink.open(self._format)
+        try:
+            sink.write(silence)
+            deadline, never = Deadline(_TRIAL_LASTS), threading.Event()
+            while sink.pending() > 0:
+                if deadline.passed:
+                    raise DeviceLostError("the loudspeaker was opened but plays nothing")
+                never.wait(_POLL)
+        finally:
+            sink.close()
+
     def _reopen(self) -> None:
         try:
-            self._sink.open(self._format)
+            self._in_device(lambda: self._sink.open(self._format), self._patience)
         except AudioError as error:
             log.debug("the loudspeaker is still away: %s", error)
             self._reopening.missing()

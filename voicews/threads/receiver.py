@@ -17,18 +17,13 @@ from voicews.threads.sender import Sender
 from voicews.threads.worker import Worker
 from voicews.transport import PeerClose, Ping, Pong, Transport
 
-__all__ = ["Listener", "Receiver", "ping_payload"]
+__all__ = ["Listener", "Receiver"]
 
 log = logging.getLogger(__name__)
 
 _LAST_FRAME = 1.0
 """Seconds that the sender gets for a Close frame once there is nothing more to read."""
 _STAMP = struct.Struct("!d")
-
-
-def ping_payload() -> bytes:
-    """What goes into a ping: the time it was asked for, so that the pong tells the round trip."""
-    return _STAMP.pack(time.monotonic())
 
 
 class Listener(ABC):
@@ -110,8 +105,11 @@ class Receiver(Worker):
                     sender.pong(payload)
                 case Pong(payload):
                     self._measure(payload)
+                    sender.confirm(payload)
                 case PeerClose(code, reason):
                     if sender.has_closed:
+                        if code == 1000:
+                            sender.confirm_all()
                         return
                     sender.close(1000 if code == 1005 else code)
                     sender.ended_within(_LAST_FRAME)
@@ -152,5 +150,6 @@ class Receiver(Worker):
                 # Its socket stays open: a descriptor that a thread may still use must not be reused.
                 log.error("the sender of connection %d hangs; its socket is left open", transport.generation)
                 return error
-        transport.close()
+        # A lost connection must not bring its old sound to a server that has already heard newer.
+        transport.close(forget=isinstance(error, ConnectionClosed) and error.code == 1006)
         return error

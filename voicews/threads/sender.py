@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import queue
+import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
@@ -15,9 +17,22 @@ from voicews.errors import ConnectionClosed, LocalProtocolError, VoicewsError
 from voicews.threads.worker import Worker
 from voicews.transport import Transport
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "ping_payload"]
 
 log = logging.getLogger(__name__)
+
+_UNCONFIRMED = 1000
+"""Commands that may wait for the server's confirmation; of more, the oldest are taken as delivered."""
+_MARKS = 16
+"""Pings whose pongs are awaited."""
+_CONGESTED = 0.005
+"""Seconds between looks whether a full kernel has room again."""
+_STAMP = struct.Struct("!d")
+
+
+def ping_payload() -> bytes:
+    """What goes into a ping: the time it was asked for, so that the pong tells the round trip."""
+    return _STAMP.pack(time.monotonic())
 
 
 class Sender(Worker):
@@ -31,7 +46,9 @@ class Sender(Worker):
         outbox: what to say; shutting it down makes the sender say all that is left,
             finish the session, and close.
         max_audio_age: captured sound older than this (seconds) is dropped as "stale".
-        sent: called after a command has gone into the kernel.
+        confirms: whether the server answers pings, so that commands can be known to have arrived.
+        sent: called after a command has gone into the kernel, with the monotonic time before that.
+        refused: called with a command that the session could not put into words.
         fail: called with the error that ends the connection.
     """
 
@@ -43,7 +60,9 @@ class Sender(Worker):
         *,
         outbox: DropOldestQueue[Command],
         max_audio_age: float,
-        sent: Callable[[Command], None],
+        confirms: bool,
+        sent: Callable[[Command, float], None],
+        refused: Callable[[Command], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         super().__init__("sender")
@@ -52,9 +71,14 @@ class Sender(Worker):
         self._session_lock = session_lock
         self._outbox = outbox
         self._max_audio_age = max_audio_age
+        self._confirms = confirms
         self._sent = sent
+        self._refused = refused
         self._fail = fail
         self._lane = threading.Lock()
+        self._unconfirmed: deque[tuple[int, Command]] = deque(maxlen=_UNCONFIRMED)
+        self._marks: deque[tuple[bytes, int]] = deque(maxlen=_MARKS)
+        self._said = 0
         self._ping: bytes | None = None
         self._pong: bytes | None = None
         self._close: tuple[int, str] | None = None
@@ -92,6 +116,36 @@ class Sender(Worker):
         super().stop()
         self.poke()
 
+    def confirm(self, payload: bytes) -> None:
+        """A pong has come: what was said before its ping has arrived."""
+        with self._lane:
+            index = next((n for n, (ping, _) in enumerate(self._marks) if ping == payload), None)
+            if index is None:
+                return
+            for _ in range(index + 1):
+                _, said = self._marks.popleft()
+            self._forget_confirmed(said)
+            ask_again = bool(self._unconfirmed) and not self._marks and self._ping is None
+            if ask_again:
+                self._ping = ping_payload()
+        if ask_again:
+            self.poke()
+
+    def confirm_all(self) -> None:
+        """The server has answered our Close frame: everything before it has arrived."""
+        with self._lane:
+            self._unconfirmed.clear()
+
+    def _forget_confirmed(self, said: int) -> None:
+        while self._unconfirmed and self._unconfirmed[0][0] <= said:
+            self._unconfirmed.popleft()
+
+    @property
+    def unconfirmed(self) -> list[Command]:
+        """What was said, wholly or in part, and may not have arrived."""
+        with self._lane:
+            return [command for _, command in self._unconfirmed]
+
     @property
     def has_closed(self) -> bool:
         """True once a Close frame has been sent."""
@@ -115,6 +169,10 @@ class Sender(Worker):
             if not self._session.ready:
                 self._poked.wait(self._until_tick())
                 continue
+            if not self._transport.has_room:
+                # Here the newest can still push out the oldest; in the kernel it could not.
+                self._poked.wait(_CONGESTED)
+                continue
             try:
                 command = self._outbox.get(timeout=self._until_tick())
             except queue.Empty:
@@ -136,7 +194,7 @@ class Sender(Worker):
         if pong is not None:
             self._transport.pong(pong)
         if ping is not None:
-            self._transport.ping(ping)
+            self._transport.ping(self._marked(ping))
         interval = self._session.tick_interval
         messages: list[str | bytes] = []
         with self._session_lock:
@@ -144,7 +202,8 @@ class Sender(Worker):
                 self._tick_at = time.monotonic() + interval
                 self._session.tick(time.monotonic())
             messages = self._session.messages_to_send()
-        self._transmit(messages)
+        for message in messages:
+            self._transport.send(message)
         if close is not None:
             self._send_close(*close)
 
@@ -153,7 +212,13 @@ class Sender(Worker):
             return None
         return max(0.0, self._tick_at - time.monotonic())
 
+    def _marked(self, ping: bytes) -> bytes:
+        with self._lane:
+            self._marks.append((ping, self._said))
+        return ping
+
     def _say(self, command: Command) -> None:
+        is_audio = isinstance(command, SendAudio)
         if isinstance(command, SendAudio) and time.monotonic() - command.at > self._max_audio_age:
             self._outbox.count_drop("stale")
             return
@@ -163,20 +228,48 @@ class Sender(Worker):
             except LocalProtocolError as error:
                 # Said again on the next connection, it would be as wrong.
                 log.error("%s was not sent: %s", type(command).__name__, error)
+                if is_audio:
+                    self._outbox.count_drop("refused")
+                else:
+                    self._refused(command)
                 return
+            except BaseException:
+                if not is_audio:
+                    self._outbox.unget(command)
+                raise
             messages = self._session.messages_to_send()
+        if not is_audio:
+            self._await_confirmation(command)
+        at, begun = time.monotonic(), False
         try:
-            self._transmit(messages)
+            for message in messages:
+                self._transport.send(message)
+                begun = True
         except (OSError, VoicewsError):
-            if not isinstance(command, SendAudio):
-                # Not all of it reached the kernel, so the server cannot have understood it.
+            if is_audio:
+                self._outbox.count_drop("lost")
+            elif not begun:
+                # Not all of its first message reached the kernel, so the server knows nothing of it.
+                with self._lane:
+                    self._unconfirmed.pop()
                 self._outbox.unget(command)
             raise
-        self._sent(command)
+        self._sent(command, at)
+        if not is_audio:
+            self._ask_for_confirmation()
 
-    def _transmit(self, messages: Iterable[str | bytes]) -> None:
-        for message in messages:
-            self._transport.send(message)
+    def _await_confirmation(self, command: Command) -> None:
+        with self._lane:
+            self._said += 1
+            if not self._confirms:
+                self._unconfirmed.clear()  # only the newest is in doubt: there is no way to know
+            self._unconfirmed.append((self._said, command))
+
+    def _ask_for_confirmation(self) -> None:
+        with self._lane:
+            ask = self._confirms and not self._marks
+        if ask:
+            self._transport.ping(self._marked(ping_payload()))
 
     def _finish(self) -> None:
         """Say the end of the stream, wait for the server's last words, and close."""

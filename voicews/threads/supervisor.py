@@ -10,11 +10,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 from voicews.audio.base import AudioSink, AudioSource
-from voicews.audio.silence import NullSink, SilenceSource
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, InterruptResponse, SendAudio, SendText, ToolResult, TruncateResponse
 from voicews.config import ClientConfig
@@ -24,7 +22,6 @@ from voicews.errors import (
     AudioError,
     CallbackFailed,
     ConnectTimeout,
-    DeviceLostError,
     KeepaliveTimeout,
     SessionExpired,
     ShutdownTimeout,
@@ -34,7 +31,6 @@ from voicews.events import (
     Connected,
     Disconnected,
     Event,
-    FramesDropped,
     Interrupted,
     ReconnectFailed,
     Reconnecting,
@@ -45,6 +41,7 @@ from voicews.events import (
     ToolCall,
     ToolCallCancelled,
     Transcript,
+    Undelivered,
 )
 from voicews.history import History
 from voicews.lifecycle import (
@@ -61,12 +58,14 @@ from voicews.lifecycle import (
 )
 from voicews.lifecycle import Connected as SessionAccepted
 from voicews.stats import Counters
+from voicews.systemd import notify
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
-from voicews.threads.capture import Capture
 from voicews.threads.collector import Collector
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
-from voicews.threads.floor import Floor
+from voicews.threads.devices import LOOK, DeviceOpened, Devices, PlayedOut
+from voicews.threads.drops import Drops
+from voicews.threads.floor import Expiring, Floor, Quiet
 from voicews.threads.player import Player
 from voicews.threads.toolbox import Toolbox
 from voicews.threads.worker import Worker
@@ -78,8 +77,6 @@ log = logging.getLogger(__name__)
 
 _MAILBOX = 256
 _TOOL = "tool "
-_HOUSEKEEPING = 1.0
-"""Seconds between looks at what was dropped."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -93,32 +90,6 @@ _OVERDUE = 2.0
 """Seconds beyond the connect timeout after which an attempt that hangs in ``request()`` is abandoned."""
 
 
-@dataclass(frozen=True)
-class _DeviceOpened:
-    """A sound device works; with an error, silence took its place."""
-
-    device: str
-    error: AudioError | None
-
-
-@dataclass(frozen=True)
-class _Expiring:
-    """The server has announced the end of this connection's session."""
-
-    generation: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Quiet:
-    """Nobody speaks."""
-
-
-@dataclass(frozen=True)
-class _PlayedOut:
-    """The player has ended."""
-
-
 class Supervisor(Worker):
     """One run of a client, from open to closed.
 
@@ -130,7 +101,7 @@ class Supervisor(Worker):
         ended: called on this thread when all is over.
 
     Attributes:
-        fallbacks: why silence took a device's place.
+        drops: what the buffers threw away.
         play_out: whether closing plays what has been received.
         last_drop: the last error that was worth another attempt.
         survivors: threads that closing could not end.
@@ -176,30 +147,23 @@ class Supervisor(Worker):
         self._tools = tools
         self._toolbox = Toolbox(tools, self._answer)
         self._collector = Collector(dialect.collect)
-        self._capture = Capture(
+        self._devices = Devices(
+            dialect,
             microphone,
-            format=dialect.input_format,
-            frame=config.frame,
+            speaker,
+            config,
+            silence_for=silence_for,
             outbox=self.outbox,
             counters=self.counters,
             is_muted=is_muted,
-            emit=self.callbacks.emit,
-            opened=lambda error: self.post(_DeviceOpened("microphone", error)),
-            fault=lambda error: self.post(Fault(error)),
-            fallback=SilenceSource() if "microphone" in silence_for else None,
-        )
-        self.player = Player(
-            speaker,
-            format=dialect.output_format,
-            seconds=config.buffers.playback,
             emit=self._emit_and_follow,
-            opened=lambda error: self.post(_DeviceOpened("speaker", error)),
+            opened=lambda device, error: self.post(DeviceOpened(device, error)),
             fault=lambda error: self.post(Fault(error)),
             interrupted=self._interrupted,
-            ended=lambda: self.post(_PlayedOut()),
-            fallback=NullSink() if "speaker" in silence_for else None,
+            played_out=lambda: self.post(PlayedOut()),
         )
-        self._unopened = {"microphone", "speaker"}
+        for worker in (self, self.callbacks, self._devices.capture, self.player):
+            worker.home = self
         self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
         self._session: Session | None = None
@@ -209,9 +173,18 @@ class Supervisor(Worker):
         self._speech_stopped_at: float | None = None
         self._ping_at = 0.0
         self._alarms = Alarms()
+        self._began = time.monotonic()
+        self._took: float | None = None
         self._floor = Floor()
         self._moving_on = False
-        self._told_drops: dict[tuple[str, str], int] = {}
+        self.drops = Drops(
+            {
+                "outbox": lambda: self.outbox.dropped,
+                "playback": lambda: self.player.dropped,
+                "events": lambda: self.callbacks.dropped,
+            },
+            self.callbacks.emit,
+        )
         self._abandoned: list[Connection] = []
         self.play_out = False
         self.last_drop: BaseException | None = None
@@ -232,13 +205,23 @@ class Supervisor(Worker):
     @property
     def devices_open(self) -> bool:
         """True once microphone and loudspeaker (or their fallbacks) are open."""
-        return not self._unopened
+        return not self._devices.unopened
+
+    @property
+    def player(self) -> Player:
+        """The thread that plays; another one after it hung."""
+        return self._devices.player
 
     @property
     def closing_time(self) -> float:
         """Seconds after which a close must be over, its last callbacks included."""
         playing_out = self.player.waiting + _PLAYING_OUT if self.play_out else 0.0
         return self._config.timeouts.close + playing_out + 1.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has lasted, or did."""
+        return self._took if self._took is not None else time.monotonic() - self._began
 
     @property
     def connections(self) -> int:
@@ -248,7 +231,7 @@ class Supervisor(Worker):
     @property
     def overflows(self) -> int:
         """Times that the microphone lost sound."""
-        return self._capture.overflows
+        return self._devices.capture.overflows
 
     def traffic(self) -> tuple[int, int]:
         """Bytes sent and received, on all connections."""
@@ -279,14 +262,19 @@ class Supervisor(Worker):
         self._floor.follow(event)
         self.callbacks.emit(event)
         if self._moving_on and self._floor.quiet:
-            self.post(_Quiet())
+            self.post(Quiet())
 
-    def _sent(self, command: Command) -> None:
+    def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
         if isinstance(command, SendAudio):
             self.counters.add("frames_sent")
         elif isinstance(command, SendText):
-            self._history.add("user", command.text)
+            # The server may have answered already, but not before it was asked.
+            self._history.add("user", command.text, at=at)
+
+    def _refused(self, command: Command) -> None:
+        """Runs on the sender thread."""
+        self.callbacks.emit(Undelivered(command, sent=False))
 
     def _hear(self, event: Event, generation: int) -> None:
         """Send what the server said where it belongs; runs on the thread that heard it."""
@@ -307,7 +295,7 @@ class Supervisor(Worker):
             case Transcript(final=True):
                 self._history.add(event.role, event.text, instead_of=event.replaces)
             case SessionExpiring():
-                self.post(_Expiring(generation, event.seconds))
+                self.post(Expiring(generation, event.seconds))
             case ToolCall() | ToolCallCancelled():
                 self.post(event)
         self._emit_and_follow(event)
@@ -317,7 +305,7 @@ class Supervisor(Worker):
     def work(self) -> None:
         """Run until CLOSED or FAILED."""
         self.callbacks.start()
-        self._alarms.set("housekeeping", _HOUSEKEEPING)
+        self._alarms.set("housekeeping", LOOK)
         try:
             self._act_on(Open())
             while not self._lifecycle.state.ended:
@@ -340,6 +328,7 @@ class Supervisor(Worker):
             self._mailbox.shutdown(immediate=True)
             self.callbacks.finish()
             self._ended(self)
+            self._took = self.seconds
             with self._changed:
                 self.over = True
                 self._changed.notify_all()
@@ -354,11 +343,11 @@ class Supervisor(Worker):
                 self._act_on(mail)
             case News():
                 self._hear_news(mail)
-            case _DeviceOpened(device, error):
+            case DeviceOpened(device, error):
                 self._device_opened(device, error)
-            case _Expiring(generation, seconds) if generation == self._generation:
+            case Expiring(generation, seconds) if generation == self._generation:
                 self._move_on_soon(seconds)
-            case _Quiet() if self._moving_on:
+            case Quiet() if self._moving_on:
                 self._move_on()
             case ToolCall():
                 self._call_tool(mail)
@@ -372,8 +361,7 @@ class Supervisor(Worker):
             case Connect(delay=delay):
                 if isinstance(fact, Open):
                     self._alarms.set("devices", self._config.timeouts.device)
-                    self._capture.start()
-                    self.player.start()
+                    self._devices.start()
                 self._alarms.set("dial", delay)
             case TearDown(graceful=graceful):
                 ended_well = isinstance(fact, Dropped) and self._lifecycle.error is None
@@ -393,8 +381,12 @@ class Supervisor(Worker):
             self.callbacks.emit(ReconnectFailed(lifecycle.attempt, lifecycle.error))
         if new is not old:
             log.info("%s -> %s", old.name, new.name)
+            notify(f"STATUS={new.name}")
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
+            # The first says what is wrong; the others would only say it again.
+            level = logging.WARNING if order.attempt == 1 else logging.INFO
+            log.log(level, "%s; trying again in %.1f s", fact.error, order.delay)
             self.callbacks.emit(Reconnecting(order.attempt, order.delay, fact.error))
         return order
 
@@ -415,16 +407,19 @@ class Supervisor(Worker):
             case "pong":
                 self._check_life()
             case "housekeeping":
-                self._tell_drops()
-                self._alarms.set("housekeeping", _HOUSEKEEPING)
+                self.drops.tell()
+                connected = self._lifecycle.state is State.CONNECTED
+                self._fail_with(self._devices.look(connected=connected))
+                notify("WATCHDOG=1")
+                self._alarms.set("housekeeping", LOOK)
             case _ if alarm.startswith(_TOOL):
                 self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
-                names = " and ".join(sorted(self._unopened))
-                seconds = self._config.timeouts.device
-                self._act_on(Fault(DeviceLostError(f"the {names} could not be opened within {seconds} s")))
+                self._fail_with(self._devices.overdue())
 
-    # -- devices --------------------------------------------------------------------------------
+    def _fail_with(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._act_on(Fault(error))
 
     def _device_opened(self, device: str, error: AudioError | None) -> None:
         if error is not None:
@@ -432,10 +427,11 @@ class Supervisor(Worker):
         with self._changed:
             if error is not None:
                 self.fallbacks.append(error)
-            self._unopened.discard(device)
+            self._devices.unopened.discard(device)
             self._changed.notify_all()
-        if not self._unopened:
+        if not self._devices.unopened:
             self._alarms.clear("devices")
+            notify("READY=1")
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -459,6 +455,7 @@ class Supervisor(Worker):
             tell=self.post,
             hear=self._hear,
             sent=self._sent,
+            refused=self._refused,
         )
         self._alarms.set("overdue", self._config.timeouts.connect + _OVERDUE)
         self._connection.start()
@@ -484,9 +481,12 @@ class Supervisor(Worker):
                 self._connection_ended(error)
 
     def _connection_ended(self, error: BaseException | None) -> None:
+        connection = self._connection
         self._forget_connection()
         if self._accepted_generation == self._generation:
             self.callbacks.emit(Disconnected(self._generation, error))
+        if connection is not None:
+            self._tell_undelivered(connection.unconfirmed, sent=True)
         if error is None:
             self._act_on(Close())
         else:
@@ -515,6 +515,10 @@ class Supervisor(Worker):
             connection.abort()
             self._abandoned.append(connection)
             self._connection_ended(ConnectTimeout("the attempt to connect hangs and is left behind"))
+
+    def _tell_undelivered(self, commands: Iterable[Command], *, sent: bool) -> None:
+        for command in commands:
+            self.callbacks.emit(Undelivered(command, sent))
 
     # -- tools --------------------------------------------------------------------------------------
 
@@ -565,38 +569,20 @@ class Supervisor(Worker):
             seconds = self._config.timeouts.pong
             self._abort(KeepaliveTimeout(f"the server has not sent a byte for {seconds} s after a ping"))
 
-    # -- what was dropped -------------------------------------------------------------------------
-
-    def drops(self) -> dict[str, Mapping[str, int]]:
-        """What was thrown away: by buffer, then by cause."""
-        return {
-            "outbox": self.outbox.dropped,
-            "playback": self.player.dropped,
-            "events": self.callbacks.dropped,
-        }
-
-    def _tell_drops(self) -> None:
-        for buffer, causes in self.drops().items():
-            for cause in ("overflow", "stale"):
-                total = causes.get(cause, 0)
-                new = total - self._told_drops.get((buffer, cause), 0)
-                if new:
-                    self._told_drops[buffer, cause] = total
-                    self.callbacks.emit(FramesDropped(buffer, cause, new))
-
     # -- closing ----------------------------------------------------------------------------------
 
     def _tear_down(self, graceful: bool, play_out: bool) -> None:
         """End everything in order, under one deadline; only playing out may take longer."""
         deadline = Deadline(self._config.timeouts.close)
         self._alarms.clear("dial", "devices", "ping", "pong", "session", "overdue")
-        self._capture.stop()
-        self._capture.ended_within(min(_CAPTURE, _most_of(deadline)))
+        capture = self._devices.capture
+        capture.stop()
+        capture.ended_within(min(_CAPTURE, _most_of(deadline)))
         self._end_connection(deadline, graceful)
         self._end_player(deadline, play_out)
-        self._capture.ended_within(deadline.remaining())
-        self._tell_drops()
-        threads: list[threading.Thread] = [self._capture, self.player]
+        capture.ended_within(deadline.remaining())
+        self.drops.tell()
+        threads = self._devices.alive()
         threads.extend(self._toolbox.alive(deadline.remaining()))
         threads.extend(self._collector.alive(deadline.remaining()))
         for connection in self._abandoned:
@@ -607,35 +593,44 @@ class Supervisor(Worker):
 
     def _end_connection(self, deadline: Deadline, graceful: bool) -> None:
         connection = self._connection
-        if connection is not None and graceful and connection.session.ready:
-            self.outbox.shutdown()
-            if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
-                connection.close()
-                connection.ended_within(_most_of(deadline))
-        unsent = [command for command in self.outbox.drain() if not isinstance(command, SendAudio)]
-        self.outbox.shutdown(immediate=True)
+        if connection is not None:
+            if graceful and connection.session.ready:
+                self.outbox.shutdown()
+                if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
+                    connection.close()
+                    connection.ended_within(_most_of(deadline))
+            connection.abort()
+            if not connection.ended_within(deadline.remaining()):
+                self._abandoned.append(connection)
+            if self._accepted_generation == connection.generation:
+                self.callbacks.emit(Disconnected(connection.generation, None))
+            self._forget_connection()
+            self._tell_undelivered(connection.unconfirmed, sent=True)
+        # Only now, for a sender that fails gives back what it could not say.
+        self._empty_outbox()
+
+    def _empty_outbox(self) -> None:
+        self.outbox.shutdown()
+        left = self.outbox.drain()
+        unsent = [command for command in left if not isinstance(command, SendAudio)]
+        if len(unsent) < len(left):
+            self.outbox.count_drop("unsent", len(left) - len(unsent))
         if unsent:
             names = ", ".join(type(command).__name__ for command in unsent)
             log.warning("closed before these could be sent: %s", names)
-        if connection is None:
-            return
-        connection.abort()
-        if not connection.ended_within(deadline.remaining()):
-            self._abandoned.append(connection)
-        if self._accepted_generation == connection.generation:
-            self.callbacks.emit(Disconnected(connection.generation, None))
-        self._forget_connection()
+        self._tell_undelivered(unsent, sent=False)
 
     def _end_player(self, deadline: Deadline, play_out: bool) -> None:
         if play_out:
             self.player.finish(play_out=True)
             patience = Deadline(self.player.waiting + _PLAYING_OUT)
             while self.player.is_alive() and not patience.passed:
+                notify("WATCHDOG=1")
                 try:
-                    mail = self._mailbox.get(timeout=patience.remaining())
+                    mail = self._mailbox.get(timeout=min(LOOK, patience.remaining() or 0.0))
                 except queue.Empty:
-                    break
-                if isinstance(mail, _PlayedOut | Close):
+                    continue
+                if isinstance(mail, PlayedOut | Close):
                     break
             deadline = Deadline(_GRACE)
         self.player.stop()

@@ -13,11 +13,14 @@ class Worker(threading.Thread, ABC):
 
     Attributes:
         error: what :meth:`work` raised, or None.
+        home: the worker whose run it is part of; inherited from the worker that made it.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__(name=f"voicews-{name}", daemon=True)
         self.error: BaseException | None = None
+        parent = threading.current_thread()
+        self.home: Worker = parent.home if isinstance(parent, Worker) else self
         self._ending = threading.Event()
 
     @abstractmethod

@@ -1,0 +1,113 @@
+"""What the capture and the player thread have in common: a sound device, in whose driver they may hang."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from voicews.errors import AudioError
+from voicews.threads.reopening import Reopening
+from voicews.threads.worker import Worker
+
+__all__ = ["Abandoned", "DeviceWorker"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_HUNG = 2.0
+"""Seconds in one call of a sound device after which its driver is held to hang."""
+_LAST_TRIAL = 1.0
+"""Seconds that the end waits for a trial to give the device back."""
+
+
+class Abandoned(Exception):
+    """This thread has come back from a driver, and another has taken its place."""
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+class DeviceWorker(Worker):
+    """The thread that owns a sound device.
+
+    Args:
+        name: of the thread.
+        device: "microphone" or "speaker".
+        patience: seconds that opening the device, and its first sound, may take.
+    """
+
+    def __init__(self, name: str, device: str, patience: float) -> None:
+        super().__init__(name)
+        self.device = device
+        self._patience = patience
+        self._back_by: float | None = None
+        self._abandoned = False
+        self._reopening = Reopening(device, self._try_out)
+
+    # -- from other threads -----------------------------------------------------------------
+
+    @property
+    def hangs(self) -> bool:
+        """True if a call of the device has lasted too long; a driver can hang for ever."""
+        back_by = self._back_by
+        return back_by is not None and self.is_alive() and time.monotonic() > back_by
+
+    @property
+    def trial_hangs_for(self) -> float:
+        """Seconds for which the present attempt to reopen the device has lasted."""
+        return self._reopening.hanging
+
+    @property
+    def trials(self) -> list[threading.Thread]:
+        """Threads that try the device out, or hang in doing so."""
+        return self._reopening.trials
+
+    def abandon(self) -> None:
+        """Leave this thread to its hanging device: it will touch nothing any more."""
+        self._abandoned = True
+        self._ending.set()
+
+    # -- this thread ------------------------------------------------------------------------
+
+    @abstractmethod
+    def _try_out(self) -> None:
+        """Open the device, move a little sound, close it; runs on a thread of its own."""
+
+    def _in_device(self, call: Callable[[], T], patience: float | None = None) -> T:
+        """Call the device, and let others see for how long.
+
+        Raises:
+            Abandoned: meanwhile another thread has taken over.
+        """
+        if self._abandoned:
+            raise Abandoned
+        self._back_by = time.monotonic() + (_HUNG if patience is None else patience)
+        try:
+            result = call()
+        except BaseException:
+            if self._abandoned:
+                raise Abandoned from None
+            raise
+        finally:
+            self._back_by = None
+        if self._abandoned:
+            raise Abandoned
+        return result
+
+    def _give_back(self, device: _Closable) -> None:
+        """Close what may be broken already."""
+        try:
+            self._in_device(device.close, self._patience)
+        except AudioError as error:
+            log.warning("the %s could not be closed: %s", self.device, error)
+
+    def _end(self, device: _Closable) -> None:
+        """The last thing this thread does."""
+        self._reopening.finish(_LAST_TRIAL)
+        self._give_back(device)
