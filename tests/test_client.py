@@ -54,7 +54,7 @@ from voicews import (
 )
 from voicews.audio import Microphone
 from voicews.audio.silence import NullSink, SilenceSource
-from voicews.commands import Command, SendMessage, SendText
+from voicews.commands import Command, InterruptResponse, SendMessage, SendText
 from voicews.dialects import Plain
 from voicews.testing import FaultServer
 
@@ -925,3 +925,16 @@ def test_what_could_not_be_said_before_the_end_is_told() -> None:
     assert diary.of(Undelivered) == [Undelivered(SendText("too late"), sent=False)]
     stats = voice.stats()
     assert stats.frames_captured == stats.frames_sent + sum(stats.frames_dropped.values())
+
+
+def test_an_interruption_that_comes_too_late_is_told_and_is_no_lost_frame() -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.3, jitter=0.0))
+    with peer() as server, quiet(server, config=config) as voice:
+        diary = Diary(voice)
+        server.call().cut()
+        diary.wait_for(Reconnecting)
+        voice.interrupt()
+        assert diary.wait_for(Undelivered) == Undelivered(InterruptResponse(), sent=False)
+        server.call(2).wait_for_audio()
+        assert "superseded" not in voice.stats().frames_dropped
+        assert server.call(2).texts == []

@@ -57,7 +57,10 @@ class Trial:
         error: what ``open()`` raised.
         closing: seconds that ``close()`` took; ``close_error``: what it raised.
         healed: when the fault was over.
+        silenced: frames that were muted, and so arrived without their number.
     """
+
+    silenced = 0
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault

@@ -433,10 +433,10 @@ class Supervisor(Worker):
     def _dial(self) -> None:
         self._generation += 1
         # They were about what went with the last connection.
-        self.outbox.drop_if(
-            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult),
-            "superseded",
+        superseded = self.outbox.take_if(
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult)
         )
+        self._tell_undelivered(superseded, sent=False)
         session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
         self._session = session
         self._connection = Connection(
