@@ -25,7 +25,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
     ("backoff", "config", "buffers", "stats"),
     ("history", "tools", "lifecycle", "commands", "events"),
-    ("wire", "dialects", "audio"),
+    ("tls", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
     ("client",),

@@ -27,7 +27,8 @@ from voicews.errors import (
     VoicewsError,
 )
 from voicews.handshake import Opening, read_answer
-from voicews.wire import Wire, tls_context
+from voicews.tls import tls_context
+from voicews.wire import Wire
 
 __all__ = ["PeerClose", "Ping", "Pong", "Transport"]
 
