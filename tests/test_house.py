@@ -23,8 +23,8 @@ LONGEST = 650
 
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
-    ("backoff", "config", "buffers", "stats"),
-    ("history", "tools", "lifecycle", "commands", "events"),
+    ("backoff", "config", "buffers"),
+    ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
