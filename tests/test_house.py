@@ -25,7 +25,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
     ("backoff", "config", "buffers"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
-    ("tls", "wire", "dialects", "audio"),
+    ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
     ("client",),
