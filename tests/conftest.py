@@ -91,6 +91,17 @@ def _leaked_descriptors(before: dict[int, str], deadline: float) -> list[str]:
     return [f"{fd} -> {what}" for fd, what in sorted(left().items())]
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that the test starts run without coverage.
+
+    For signals: an exception that a handler raises while coverage holds its lock leaves that lock held for
+    ever, and its start-up swallows a Ctrl+C.
+    """
+    for variable in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail the test that leaks a thread or a file descriptor; ``keeps(reason)`` lets it."""

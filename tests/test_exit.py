@@ -45,6 +45,7 @@ def test_a_forgotten_client_is_closed_at_exit(server: Peer) -> None:
     assert call.close_code == 1000
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_ends_run_cleanly(server: Peer) -> None:
     program = start(
         server.url,
@@ -69,6 +70,7 @@ def test_ctrl_c_ends_run_cleanly(server: Peer) -> None:
     assert server.call().close_code == 1000
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_connecting_ends_run_cleanly() -> None:
     program = start(
         f"ws://127.0.0.1:{unused_port()}",

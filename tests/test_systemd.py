@@ -74,6 +74,7 @@ def test_it_is_ready_although_the_server_is_away(manager: socket.socket) -> None
     assert {"READY=1", "STATUS=RECONNECTING", "WATCHDOG=1"} <= set(heard)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_the_process_tells_that_it_ends(manager: socket.socket) -> None:
     with peer() as server:
         program = subprocess.Popen(

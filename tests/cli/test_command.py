@@ -40,6 +40,7 @@ MOMENTS = (
 )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("module", MOMENTS)
 @pytest.mark.parametrize("how", ["console script", "-m"])
 def test_ctrl_c_while_a_module_is_imported(module: str, how: str) -> None:
@@ -69,6 +70,7 @@ def test_ctrl_c_while_a_module_is_imported(module: str, how: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("after", [0.05, 0.1, 0.15, 0.2, 0.3, 0.45])
 def test_ctrl_c_soon_after_the_start(after: float) -> None:
     with subprocess.Popen(

@@ -135,6 +135,7 @@ def stopped(running: Command) -> str:
     return out
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("wait", [0.0, 0.3, 0.8])
 def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command], wait: float) -> None:
     running = command("demo", **WITHOUT_DEVICES)
@@ -144,6 +145,7 @@ def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command], wa
     stopped(running)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_it_speaks(command: Callable[..., Command], tmp_path: Path) -> None:
     running = command("demo", "--json", **WITHOUT_DEVICES)
     running.await_event("PlaybackStarted")
@@ -152,12 +154,14 @@ def test_ctrl_c_while_it_speaks(command: Callable[..., Command], tmp_path: Path)
     assert 0 <= seconds_of(tmp_path / "answer.wav") < 2
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_the_connection_is_away(command: Callable[..., Command]) -> None:
     running = command("demo", "--scripted", "--json", "--drop-after", "1", **WITHOUT_DEVICES)
     running.await_event("Reconnecting")
     stopped(running)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_the_answers_are_checked(command: Callable[..., Command]) -> None:
     running = command("demo", "--scripted", "--json", "--turns", "2", **WITHOUT_DEVICES)
     running.await_event("TurnScore")

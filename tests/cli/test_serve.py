@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("tmp_path")
 LIGHT = ("serve", "--port", "0", "--ears", "pocketsphinx", "--voice", "flite")
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_url_answers_and_ends_cleanly(command: Callable[..., Command], number: int) -> None:
     running = command(*LIGHT)
@@ -40,6 +41,7 @@ def test_it_prints_its_url_answers_and_ends_cleanly(command: Callable[..., Comma
     assert "Traceback" not in err
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_brain_of_ones_own(command: Callable[..., Command], tmp_path: Path) -> None:
     (tmp_path / "mybrain.py").write_text("def answer(history, text):\n    yield f'You said {text}'\n")
     running = command(*LIGHT, "--brain", "mybrain:answer")
@@ -54,6 +56,7 @@ def test_a_brain_of_ones_own(command: Callable[..., Command], tmp_path: Path) ->
     assert running.end()[0] == 0
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_the_models_are_loading(command: Callable[..., Command]) -> None:
     running = command("serve", "--port", "0")
     assert running.line(of="stderr") == "loading the models…\n"

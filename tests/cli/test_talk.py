@@ -148,6 +148,7 @@ def test_a_microphone_that_is_not_there(server: Peer, capsys: pytest.CaptureFixt
 # -- as a process -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_live_conversation_well(
     server: Peer, command: Callable[..., Command], tmp_path: Path, number: int
@@ -166,6 +167,7 @@ def test_ctrl_c_ends_a_live_conversation_well(
     assert call.close_code == 1000
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_an_answer_that_was_shown_counts_although_ctrl_c_came(
     server: Peer, command: Callable[..., Command]
 ) -> None:
@@ -178,6 +180,7 @@ def test_an_answer_that_was_shown_counts_although_ctrl_c_came(
     assert events(out)[-1]["turns"] == 1
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_it_waits_for_an_answer(server: Peer, command: Callable[..., Command]) -> None:
     server.react = None
     running = command("talk", server.url, "--json", "--text", "Hm?", **WITHOUT_DEVICES)
@@ -187,6 +190,7 @@ def test_ctrl_c_while_it_waits_for_an_answer(server: Peer, command: Callable[...
     assert (code, err) == (130, "")
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_while_it_is_connecting(command: Callable[..., Command]) -> None:
     running = command("talk", f"ws://127.0.0.1:{unused_port()}", "--json", **WITHOUT_DEVICES)
     running.await_event("Reconnecting")
@@ -195,6 +199,7 @@ def test_ctrl_c_while_it_is_connecting(command: Callable[..., Command]) -> None:
     assert (code, err) == (130, "")
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_twice(server: Peer, command: Callable[..., Command]) -> None:
     running = command("talk", server.url, "--json", **WITHOUT_DEVICES)
     running.await_event("Connected")

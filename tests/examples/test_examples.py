@@ -44,6 +44,7 @@ def _tell(program: subprocess.Popen[str], line: str) -> None:
     program.stdin.flush()
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_ten_lines(server: VoiceServer, tmp_path: Path) -> None:
     with running(for_port(EXAMPLES / "ten_lines.py", server.port, tmp_path)) as program:
         _read_until(program, "hello out there")
@@ -54,6 +55,7 @@ def test_ten_lines(server: VoiceServer, tmp_path: Path) -> None:
     assert server.close_codes.get(timeout=20) == 1000
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_pi_button(server: VoiceServer, tmp_path: Path) -> None:
     if importlib.util.find_spec("gpiozero") is None:
         missing_part("no gpiozero: pip install gpiozero")
@@ -83,6 +85,7 @@ def test_pull_events(server: VoiceServer, tmp_path: Path) -> None:
     assert server.close_codes.get(timeout=20) == 1000
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_echo_server(tmp_path: Path) -> None:
     port = a_port()
     with running(for_port(EXAMPLES / "echo_server.py", port, tmp_path)) as program:

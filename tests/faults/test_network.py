@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 from tests.faults.conftest import Try
 from tests.faults.matrix import Fails, Fault, Recovers
 from tests.faults.processes import ServerProcess
-from tests.faults.trial import NOTICED, Trial
+from tests.faults.trial import NOTICED, PATIENCE, Trial
 from tests.line import deaf_port
 from tests.peer import unused_port
 from voicews import (
     Backoff,
+    Connected,
     ConnectFailed,
     ConnectTimeout,
     Disconnected,
@@ -97,6 +99,22 @@ def is_spoilt(trial: Trial) -> None:
     trial.heal()
 
 
+def is_half_closed_within_tls(trial: Trial) -> None:
+    """The server gets only the first part of the handshake, and says that this makes no sense."""
+    proxy = trial.proxy
+    proxy.freeze("down")
+    connections = proxy.connections
+    proxy.cut()
+    with proxy.news:
+        assert proxy.news.wait_for(lambda: proxy.connections > connections, PATIENCE)
+        told = proxy.bytes_up
+        assert proxy.news.wait_for(lambda: proxy.bytes_up > told, PATIENCE)
+    proxy.half_close("up")
+    proxy.thaw()
+    trial.wait_for(Reconnecting, 2)
+    trial.heal()
+
+
 def is_refused(trial: Trial) -> None:
     trial.proxy.refuse()
     trial.proxy.cut()
@@ -147,6 +165,13 @@ PROXY = [
     Fault("300 to 500 ms later, with jitter", is_slow, proxied=True, transit=1.0),
     Fault("half the speed that speech needs", is_narrow, Recovers(8.0), proxied=True, transit=8.0),
     Fault("bits that turn round, under TLS", is_spoilt, proxied=True, tls="good", told=LOST),
+    Fault(
+        "half closed upwards within the TLS handshake",
+        is_half_closed_within_tls,
+        proxied=True,
+        tls="good",
+        told=(*LOST, Reconnecting, Connected),
+    ),
     Fault("new connections are refused", is_refused, proxied=True, told=(*LOST, Reconnecting, Reconnecting)),
     Fault("new connections are reset", is_reset_at_once, proxied=True, told=LOST),
     Fault("dropped again within the backoff", drops_while_waiting, proxied=True, told=(*LOST, Reconnecting)),
@@ -157,6 +182,31 @@ PROXY = [
         proxied=True,
         config={"backoff": Backoff(initial=0.05, jitter=0.0, max_attempts=3)},
         told=(*LOST, Reconnecting, Reconnecting, ReconnectFailed, StateChanged),
+    ),
+]
+
+
+def opens_meanwhile(trial: Trial, heal: Callable[[], None]) -> None:
+    """open() waits through it, as on a device that boots before its network."""
+    opener = threading.Thread(target=trial.open)
+    opener.start()
+    trial.wait_for(Reconnecting, 3)
+    heal()
+    trial.heal()
+    opener.join()
+
+
+def not_there_yet(trial: Trial) -> None:
+    trial.server.stop()
+    opens_meanwhile(trial, trial.server.start)
+
+
+AT_BOOT = [
+    Fault(
+        "no server at boot, then one appears",
+        not_there_yet,
+        opens=False,
+        told=(Reconnecting, Reconnecting, Reconnecting, Connected),
     ),
 ]
 
@@ -278,6 +328,24 @@ def name_fails(code: int, trial: Trial) -> None:
         trial.finish()
 
 
+def name_fails_at_boot(trial: Trial) -> None:
+    away = True
+
+    def answer(port: int) -> list[Any]:
+        if away:
+            raise socket.gaierror(socket.EAI_AGAIN, "the network is not up")
+        return [address(port)]
+
+    def come_up() -> None:
+        nonlocal away
+        away = False
+
+    trial.url = f"ws://{NAME}:{trial.server.port}"
+    with resolving(answer):
+        opens_meanwhile(trial, come_up)
+        trial.finish()
+
+
 def name_moves(trial: Trial) -> None:
     """The server comes back at another address."""
     ports = [trial.proxy.port]
@@ -331,6 +399,7 @@ def first_address_is_dead(kind: str, trial: Trial) -> None:
 NAMES = [
     Fault("the resolver fails, then heals", partial(name_fails, socket.EAI_AGAIN), opens=False, told=LOST),
     Fault("the name is gone, then there", partial(name_fails, socket.EAI_NONAME), opens=False, told=LOST),
+    Fault("no resolver at boot, then there", name_fails_at_boot, opens=False, told=(Reconnecting, Connected)),
     Fault("the resolver says nothing", name_hangs, opens=False, told=LOST),
     Fault("the name leads elsewhere now", name_moves, opens=False, told=LOST),
     Fault("the first address refuses", partial(first_address_is_dead, "refusing"), opens=False, told=LOST),
@@ -342,7 +411,7 @@ def _named(faults: Sequence[Fault]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("fault", faults, ids=str)
 
 
-@_named(PROXY)
+@_named([*PROXY, *AT_BOOT])
 def test_proxy(fault: Fault, attempt: Try) -> None:
     attempt(fault, "The way is bad")
 

@@ -317,6 +317,7 @@ def test_a_pyaudio_speaker_whose_thread_hangs_is_replaced(sound: VirtualSound) -
     assert (code, out) == (0, "played\n"), err
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("kind", ["Speaker", "PyAudioSpeaker"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_program_that_plays_ends_when_it_is_told_to(

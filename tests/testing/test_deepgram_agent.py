@@ -203,8 +203,9 @@ def agent(server: FakeDeepgramAgent, **settings: Any) -> DeepgramAgent:
 def test_a_conversation() -> None:
     with FakeDeepgramAgent(hears=["One?", "Two?"], answers=["First.", "Second."]) as server:
         with Caller(agent(server, greeting="Hello.")) as caller:
-            for number in (1, 2):
+            for number, said in enumerate(("Hello.", "Hello.First."), 1):
                 caller.hear(ResponseDone, number)
+                caller.speaker.wait_for(len(hum(said, SOUND)))  # or speaking would cut its end off
                 caller.speak(0.3, then=0.6)
             caller.hear(ResponseDone, 3)
             caller.speaker.wait_for(len(hum("Hello.First.Second.", SOUND)))
