@@ -338,7 +338,8 @@ def _locked() -> Iterator[None]:
     if not _lock.acquire(timeout=_PATIENCE):
         raise DeviceLostError(
             f"another thread has been hanging in the sound system for {_PATIENCE:g} s; "
-            "restart the sound server, or this program"
+            "restart the sound server, or this program",
+            hangs=True,
         )
     try:
         yield
