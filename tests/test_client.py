@@ -374,7 +374,7 @@ def test_the_servers_interruption_silences_the_speaker_and_tells_what_was_heard(
         assert 0 <= heard < 5000
         assert call.wait_for_text("truncate")["heard_ms"] == heard
         assert len(speaker.written) < 16000 * 2 * 10
-        assert voice.stats().sound_waiting == 0
+        assert voice.stats().playback_ms == 0
 
 
 def test_the_users_interruption_does_the_same_and_tells_the_server(server: Peer) -> None:

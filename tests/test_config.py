@@ -49,6 +49,10 @@ BAD: list[tuple[type, str, Any, str]] = [
         (ClientConfig, "watchdog", value, "longer than Timeouts.send, or None")
         for value in (*NO_SECONDS, 10.0)
     ),
+    *(
+        (ClientConfig, "stats_interval", value, "at least 0.1 seconds, or None for no Stats events")
+        for value in (*NO_SECONDS, 0.05)
+    ),
     (TlsSettings, "context", "tls", "an ssl.SSLContext, or None"),
     *(
         (ClientConfig, name, value, "True or False")

@@ -23,9 +23,9 @@ LONGEST = 650
 
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
-    ("backoff", "config", "buffers", "stats"),
-    ("history", "tools", "lifecycle", "commands", "events"),
-    ("wire", "dialects", "audio"),
+    ("backoff", "config", "buffers"),
+    ("history", "tools", "lifecycle", "commands", "events", "stats"),
+    ("tls", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
     ("client",),

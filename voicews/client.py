@@ -310,7 +310,9 @@ class VoiceClient:
         return self._history
 
     def stats(self) -> Stats:
-        """A snapshot of the counters of this (or the last) run.
+        """What was counted and measured in this (or the last) run; always on, and cheap to ask for.
+
+        With ``ClientConfig.stats_interval`` it also comes as an event.
 
         Raises:
             InvalidState: the client was never opened.
@@ -318,28 +320,7 @@ class VoiceClient:
         supervisor = self._supervisor
         if supervisor is None:
             raise InvalidState("there are no figures before open()")
-        counters = supervisor.counters
-        sent, received = supervisor.traffic()
-        drops = supervisor.drops.counts()
-        return Stats(
-            seconds=supervisor.seconds,
-            frames_captured=counters.count("frames_captured"),
-            frames_sent=counters.count("frames_sent"),
-            frames_dropped=drops["outbox"],
-            frames_waiting=supervisor.outbox.qsize(),
-            bytes_sent=sent,
-            bytes_received=received,
-            sound_received=counters.seconds("sound_received"),
-            sound_waiting=supervisor.player.waiting,
-            sound_dropped=drops["playback"].get("overflow", 0),
-            overflows=supervisor.overflows,
-            underruns=supervisor.player.underruns,
-            connections=supervisor.connections,
-            rtt=counters.last("rtt"),
-            rtt_median=counters.median("rtt"),
-            response=counters.last("response"),
-            response_median=counters.median("response"),
-        )
+        return supervisor.stats()
 
     # -- life -------------------------------------------------------------------------------
 

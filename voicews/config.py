@@ -193,6 +193,8 @@ class ClientConfig:
     sound is sent, received sound is not played, or a lost device is there but does not answer; for a
     service manager that starts the program again.  A device that is not there is awaited for ever.
     Longer than ``Timeouts.send``, which ends a link that takes nothing.  None does not watch."""
+    stats_interval: float | None = None
+    """Seconds between :class:`~voicews.Stats` events, from 0.1; None (the default) sends none."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     buffers: Buffers = field(default_factory=Buffers)
     limits: Limits = field(default_factory=Limits)
@@ -216,4 +218,7 @@ class ClientConfig:
         if self.watchdog is not None:
             enough = _is_positive(self.watchdog) and self.watchdog > self.timeouts.send
             _require(enough, self, "watchdog", "longer than Timeouts.send, or None")
+        if self.stats_interval is not None:
+            enough = _is_positive(self.stats_interval) and self.stats_interval >= 0.1
+            _require(enough, self, "stats_interval", "at least 0.1 seconds, or None for no Stats events")
         _require(self.buffers.outbox >= self.frame, self, "frame", "no longer than Buffers.outbox")

@@ -20,6 +20,7 @@ from voicews.deadline import Deadline
 from voicews.dialects.base import Request
 from voicews.errors import (
     ConnectionClosed,
+    HandshakeRejected,
     InvalidState,
     LocalProtocolError,
     MessageTooLarge,
@@ -27,7 +28,8 @@ from voicews.errors import (
     VoicewsError,
 )
 from voicews.handshake import Opening, read_answer
-from voicews.wire import Wire, tls_context
+from voicews.tls import tls_context
+from voicews.wire import Wire
 
 __all__ = ["PeerClose", "Ping", "Pong", "Transport"]
 
@@ -215,7 +217,8 @@ class Transport:
         if opcode == _PONG:
             return Pong(payload)
         code = _CODE.unpack_from(payload)[0] if payload else 1005
-        self._peer_close = PeerClose(code, _text(payload[2:], "the reason of its Close frame"))
+        reason = _text(payload[2:], "the reason of its Close frame")
+        self._peer_close = PeerClose(code, self._opening.hide(reason))
         return self._peer_close
 
     def _assembled(self, opcode: int, final: int, payload: bytes) -> str | bytes | None:
@@ -351,7 +354,11 @@ class _Handshake:
         head = self._wire.exchange(
             self._opening.compose(self.key), until=b"\r\n\r\n", limit=self._limit, deadline=self._deadline
         )
-        answer = read_answer(head, self._opening.subprotocols)
+        try:
+            answer = read_answer(head, self._opening.subprotocols)
+        except HandshakeRejected as error:
+            error.headers = {name: self._opening.hide(value) for name, value in error.headers.items()}
+            raise
         self.subprotocol = answer.subprotocol
         checked = "".join(
             f"{name}: {answer.headers.get(name, '')}\r\n"

@@ -2,16 +2,15 @@
 
 Two threads must not be inside OpenSSL with the same connection at once: CPython lets them
 (cpython#77271, #143756), and healthy links then end, hang or crash.  So TLS is done in
-memory here: the socket only ever carries ciphertext, each OpenSSL call takes one lock, and
-nobody waits while holding it.  From this follows also that :meth:`Wire.abort` cannot put
-plaintext on the line, as a shutdown of a :class:`ssl.SSLSocket` in use can.
+memory (:mod:`voicews.tls`): the socket only ever carries ciphertext, each OpenSSL call takes
+one lock, and nobody waits while holding it.  From this follows also that :meth:`Wire.abort`
+cannot put plaintext on the line, as a shutdown of a :class:`ssl.SSLSocket` in use can.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import math
 import os
 import select
@@ -20,25 +19,21 @@ import ssl
 import struct
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from voicews.config import TlsSettings
 from voicews.deadline import Deadline
 from voicews.errors import (
-    ConfigError,
     ConnectFailed,
     ConnectionClosed,
     ConnectTimeout,
-    InsecureTls,
     MessageTooLarge,
-    TlsFailed,
     TransportError,
     VoicewsError,
 )
+from voicews.tls import TlsSession, tls_failure
 
-__all__ = ["Wire", "tls_context"]
+__all__ = ["Wire"]
 
 READ_AHEAD = 64 * 1024
 """Bytes asked from the kernel at a time, so that most frames cost one system call."""
@@ -51,119 +46,9 @@ _UNSENT = 16 * 1024
 _AT_ONCE = struct.pack("ii", 1, 0)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
-# What a load balancer says while its backend restarts is worth another attempt.
-_PASSING_ALERTS = frozenset({"TLSV1_ALERT_INTERNAL_ERROR", "UNEXPECTED_EOF_WHILE_READING"})
-
 
 class _Late(Exception):
     """The deadline has passed; never leaves this module."""
-
-
-def tls_context(settings: TlsSettings) -> ssl.SSLContext:
-    """The context for these settings: made once, for loading the authorities costs 30 ms.
-
-    It trusts the system's authorities (OpenSSL's, which ``SSL_CERT_FILE`` and
-    ``SSL_CERT_DIR`` can move) or ``ca_file`` alone, checks the server's name, and speaks
-    TLS 1.2 or newer.  ``SSLKEYLOGFILE`` is not heeded.
-
-    Warns:
-        InsecureTls: on each call, if ``insecure`` is set.
-
-    Raises:
-        ConfigError: a file of the settings cannot be used.
-    """
-    if settings.context is not None:
-        return settings.context
-    if settings.insecure:
-        warnings.warn(
-            "TlsSettings(insecure=True): any certificate is accepted, so anybody may listen in",
-            InsecureTls,
-            stacklevel=2,
-        )
-    return _make_context(settings)
-
-
-@functools.lru_cache(maxsize=16)
-def _make_context(settings: TlsSettings) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION  # a write would have to wait for a read
-    with _using("ca_file", settings.ca_file):
-        if settings.ca_file is not None:
-            context.load_verify_locations(settings.ca_file)
-        elif not settings.insecure:
-            context.load_default_certs()
-    if settings.certificate is not None:
-        with _using("certificate", settings.certificate):
-            context.load_cert_chain(settings.certificate, settings.key)
-    if settings.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-@contextlib.contextmanager
-def _using(field: str, path: str | None) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"TlsSettings.{field} is {path!r}, which cannot be used: {why or error}") from error
-
-
-class _Tls:
-    """One TLS session in memory; any thread may call, and none ever waits for the network.
-
-    Attributes:
-        ended: True once the peer has said its farewell (close_notify).
-        has_output: True if after reading TLS itself had something to say, such as an alert.
-    """
-
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._lock = threading.Lock()
-        self.ended = False
-        self.has_output = False
-
-    def shake_hands(self, received: bytes) -> bool:
-        """Take the next step of the handshake; True once it is done."""
-        with self._lock:
-            self._incoming.write(received)
-            try:
-                self._session.do_handshake()
-            except ssl.SSLWantReadError:
-                return False
-            return True
-
-    def decrypt(self, received: bytes) -> bytes:
-        """All plaintext that is complete now; sets ``ended`` and ``has_output``."""
-        with self._lock:
-            self._incoming.write(received)
-            pieces = []
-            try:
-                with contextlib.suppress(ssl.SSLWantReadError):  # the rest of a record is on its way
-                    while not self.ended:
-                        piece = self._session.read(READ_AHEAD)
-                        self.ended = not piece
-                        pieces.append(piece)
-                        if not self._incoming.pending:  # saves the exception that would end the round
-                            break
-            finally:
-                self.has_output = self._outgoing.pending > 0
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def encrypt(self, data: bytes) -> bytes:
-        """The ciphertext of the data, after whatever else has to go out first."""
-        with self._lock:
-            self._session.write(data)
-            return self._outgoing.read()
-
-    def take_output(self) -> bytes:
-        """What TLS itself has to say."""
-        with self._lock:
-            return self._outgoing.read()
 
 
 class Wire:
@@ -191,7 +76,7 @@ class Wire:
         self._port = port
         self._context = tls
         self._send_timeout = send_timeout
-        self._tls: _Tls | None = None
+        self._tls: TlsSession | None = None
         # Guards which socket there is, and so that a descriptor is never used once closed.
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
@@ -314,7 +199,7 @@ class Wire:
             raise self._lost(None)
 
     def _secure(self, sock: socket.socket, context: ssl.SSLContext, deadline: Deadline) -> None:
-        tls = _Tls(context, self._host.rstrip("."))
+        tls = TlsSession(context, self._host.rstrip("."))
         received = b""
         done = False
         while not done:
@@ -385,9 +270,7 @@ class Wire:
                 raise self._lost(error) from error
             if not isinstance(error, ssl.SSLError):
                 raise ConnectFailed(f"{step} with {where} failed: {error.strerror or error}") from error
-            if isinstance(error, ssl.SSLEOFError) or error.reason in _PASSING_ALERTS:
-                raise ConnectFailed(f"{step} with {where} was broken off: {error.reason}") from error
-            raise TlsFailed(f"no secure connection to {where}: {_explained(error)}") from error
+            raise tls_failure(error, step, where) from error
 
     # -- reading (the reading thread) -------------------------------------------------------
 
@@ -457,7 +340,7 @@ class Wire:
             self.bytes_received += len(data)
         return data
 
-    def _flush(self, sock: socket.socket, tls: _Tls) -> None:
+    def _flush(self, sock: socket.socket, tls: TlsSession) -> None:
         """Send what TLS itself has to say, if that needs no waiting.
 
         Else it goes out ahead of the next :meth:`send`, which is soon enough (RFC 8446 §4.6.3).
@@ -640,11 +523,3 @@ def _is_ready(sock: socket.socket, event: int, milliseconds: int | None) -> bool
     poll = select.poll()
     poll.register(sock, event)
     return bool(poll.poll(milliseconds))
-
-
-def _explained(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate does not hold: {error.verify_message}"
-    if error.reason == "WRONG_VERSION_NUMBER":
-        return "it does not speak TLS there; is it a ws:// server?"
-    return str(error.reason or error.strerror)

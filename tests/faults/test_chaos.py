@@ -1,7 +1,7 @@
 """Chance: faults of all kinds one after another and at once, while the user does what users do.
 
 Each run is made by its seed: what happens, in which order, and how long it is waited in between.
-``VOICEWS_CHAOS_SEED=1234 pytest tests/faults/test_chaos.py -k one_more`` tries another one.
+``VOICEWS_CHAOS_SEED=1234 script/test tests/faults/test_chaos.py -k one_more`` tries another one.
 """
 
 from __future__ import annotations
