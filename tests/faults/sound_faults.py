@@ -20,7 +20,7 @@ from tests.faults.matrix import Ends, Fails, Fault, Recovers
 from tests.faults.trial import Trial
 from tests.sound.virtual import VirtualSound
 from voicews import AudioReceived, AudioStalled, DeviceLost, DeviceRestored, ShutdownTimeout
-from voicews.audio import AudioFormat, AudioSink, AudioSource, Microphone, PyAudioSpeaker, Speaker
+from voicews.audio import AudioFormat, AudioSink, AudioSource, Microphone, PyAudioSpeaker, Speaker, portaudio
 from voicews.testing import FaultConnection
 
 LOST_AND_FOUND = (DeviceLost, DeviceRestored)
@@ -319,19 +319,37 @@ def sources_gone(trial: Any) -> None:
     back(trial)
 
 
+def plug_in(*names: str) -> None:
+    """Let these be the sound cards, in this order."""
+    devices = [f"pcm.{name} {{ type pulse }}" for name in ("!default", *names)]
+    Path(os.environ["ALSA_CONFIG_PATH"]).write_text("\n".join(devices), encoding="ascii")
+    cards = Path(os.environ["XDG_RUNTIME_DIR"]) / "cards"
+    cards.write_text("\n".join(names), encoding="ascii")
+    portaudio._CARDS = cards
+
+
+def plugged_in_later(trial: Any) -> None:
+    """PortAudio lists the devices once, and the loudspeaker keeps it from doing so again."""
+    plug_in("desk")
+    trial.microphone = CountedSource("headset")
+    trial.open()
+    trial.wait_for(DeviceLost)
+    trial.heard_at_the_loudspeaker()
+    plug_in("headset", "desk")
+    trial.heal()
+    trial.wait_until(
+        lambda: any(e.device == "microphone" for e in trial.of(DeviceRestored)), "the microphone"
+    )
+    trial.heard_at_the_loudspeaker()
+
+
 def other_numbers(trial: Any) -> None:
     """They are asked for by name, and so found though they come back in another order."""
-    names = ["headset", "desk"]
-
-    def plug_in() -> None:
-        devices = [f"pcm.{name} {{ type pulse }}" for name in names]
-        default = "pcm.!default { type pulse }"
-        Path(os.environ["ALSA_CONFIG_PATH"]).write_text("\n".join([default, *devices]), encoding="ascii")
 
     def numbers() -> list[int]:
         return [user.it._stream.device.index for user in (trial.microphone, trial.speaker)]
 
-    plug_in()
+    plug_in("headset", "desk")
     trial.microphone = CountedSource("headset")
     trial.speaker = CountedSink(PyAudioSpeaker("desk"))
     trial.open()
@@ -339,8 +357,7 @@ def other_numbers(trial: Any) -> None:
     before = numbers()
     trial.sound.kill_server()
     trial.wait_for(DeviceLost, 2)
-    names[:] = ["camera", "desk", "monitor", "headset"]
-    plug_in()
+    plug_in("camera", "desk", "monitor", "headset")
     trial.sound.restart_server()
     trial.speak()
     back(trial)
@@ -414,6 +431,14 @@ FAULTS = [
         Fails(AudioStalled),
         config={"watchdog": 5.0},
         told=(DeviceLost,),
+    ),
+    Fault(
+        "microphone plugged in while PyAudioSpeaker plays",
+        plugged_in_later,
+        REOPENED,
+        config={"await_devices": True},
+        opens=False,
+        told=LOST_AND_FOUND,
     ),
     Fault(
         "back under other numbers, asked for by name, PyAudioSpeaker",
