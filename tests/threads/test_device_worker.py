@@ -101,6 +101,15 @@ def test_a_call_that_does_not_is_seen_and_its_thread_touches_nothing_more(
     assert device.closed == 0
 
 
+def test_what_a_device_that_was_left_says_of_its_end_concerns_nobody(user: User, device: Device) -> None:
+    device.error = ZeroDivisionError("a bug of the driver's")
+    user._come_back(device)
+    assert device.closed == 1
+    user.superseded = True
+    user._come_back(device)
+    assert device.closed == 1
+
+
 def test_one_that_came_back_in_the_last_moment_is_not_replaced(
     user: User, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

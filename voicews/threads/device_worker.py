@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -10,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from voicews.errors import AudioError, InvalidState
+from voicews.errors import AudioError
 from voicews.threads.reopening import DeviceUser, Reopening
 
 __all__ = ["Abandoned", "DeviceWorker"]
@@ -66,7 +65,7 @@ class DeviceWorker(DeviceUser):
 
     @property
     def trial_hangs_for(self) -> float:
-        """Seconds for which the present attempt to reopen the device has lasted."""
+        """Seconds for which the lost device has been there and has not answered."""
         return self._reopening.hanging
 
     @property
@@ -136,9 +135,10 @@ class DeviceWorker(DeviceUser):
         """From a driver that this thread was left in."""
         log.info("%s is back from the driver that it was left in", self.name)
         if not self.superseded:
-            # Whoever uses it now, if anybody, does not let another thread close it.
-            with contextlib.suppress(AudioError, InvalidState):
+            try:
                 device.close()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns nobody any more
+                log.debug("%s could not close the %s: %s", self.name, self.device, error)
 
     def _end(self, device: _Closable) -> None:
         """The last thing this thread does."""
