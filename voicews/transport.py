@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from voicews.config import Limits, Timeouts, TlsSettings
+from voicews.config import Limits, ProxySettings, Timeouts, TlsSettings
 from voicews.deadline import Deadline
 from voicews.dialects.base import Request
 from voicews.errors import (
@@ -28,6 +28,7 @@ from voicews.errors import (
     VoicewsError,
 )
 from voicews.handshake import Opening, read_answer
+from voicews.proxy import tunnel_for
 from voicews.tls import tls_context
 from voicews.wire import Wire
 
@@ -80,6 +81,7 @@ class Transport:
         timeouts: ``connect`` and ``send`` are heeded here.
         limits: what the server may make us hold.
         tls: for ``wss://``.
+        proxy: by which proxy to go.
 
     Raises:
         ConfigError: the request cannot be sent as it is.
@@ -93,6 +95,7 @@ class Transport:
         timeouts: Timeouts,
         limits: Limits,
         tls: TlsSettings,
+        proxy: ProxySettings = ProxySettings(),  # noqa: B008 - it is frozen
     ) -> None:
         self.generation = generation
         self._opening = Opening.of(request)
@@ -103,6 +106,7 @@ class Transport:
             self._opening.port,
             tls=tls_context(tls) if self._opening.secure else None,
             send_timeout=timeouts.send,
+            proxy=tunnel_for(proxy, self._opening.host, self._opening.port, secure=self._opening.secure),
         )
         self._dialled = False
         self._websocket: Any = None
@@ -147,6 +151,7 @@ class Transport:
 
         Raises:
             ConnectFailed, ConnectTimeout: nothing, or no HTTP, answers there.
+            ProxyFailed: the proxy does not lead there.
             TlsFailed: the certificate does not hold, or no TLS is spoken there.
             HandshakeRejected: the server answered with another HTTP status than 101.
             RemoteProtocolError: the server's 101 breaks the rules.

@@ -10,6 +10,7 @@ import io
 import logging
 import pickle
 import secrets
+import socket
 import subprocess
 import sys
 import traceback
@@ -23,14 +24,16 @@ from urllib.parse import quote
 import pytest
 import websocket
 
-from tests.line import deaf_port
+from tests.line import Line, deaf_port, listening
 from tests.peer import unused_port
+from tests.proxies import running_proxy
 from voicews import (
     Backoff,
     ClientConfig,
     ConfigError,
     Event,
     HandshakeRejected,
+    ProxySettings,
     RetryPolicy,
     Timeouts,
     TlsSettings,
@@ -223,6 +226,10 @@ def fail(dialect: Dialect, everything: Everything, config: ClientConfig = CONFIG
     return failure
 
 
+def behind(url: str) -> ClientConfig:
+    return ClientConfig(timeouts=CONFIG.timeouts, backoff=CONFIG.backoff, proxy=ProxySettings(url=url))
+
+
 class TestClient:
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("name", DIALECTS)
@@ -263,6 +270,50 @@ class TestClient:
     def test_a_server_that_does_not_answer(self, token: str, everything: Everything) -> None:
         with deaf_port() as port:
             fail(DIALECTS["plain"](f"ws://127.0.0.1:{port}", token), everything)
+        assert everything.expose(token) == []
+
+    @pytest.mark.parametrize("kind", ["http", "socks5h"])
+    @pytest.mark.parametrize("fault", ["refused", "cut", "accepted, then cut", "no HTTP"])
+    def test_behind_a_proxy(self, kind: str, fault: str, token: str, everything: Everything) -> None:
+        """The proxy's password is another token, and comes out no more than the server's."""
+        with (
+            FaultServer(FAULTS[fault](token)) as server,
+            running_proxy(kind, login=(token, token)) as asked,
+        ):
+            url = f"{kind}://{token}:{token}@127.0.0.1:{asked.port}"
+            fail(DIALECTS["plain"](server.url, token), everything, behind(url))
+            assert asked.logins
+        assert everything.expose(token) == []
+
+    @pytest.mark.parametrize("kind", ["http", "socks5h"])
+    @pytest.mark.parametrize(
+        "fault", ["wrong password", "no server", "no proxy", "silent", "echo", "impostor", "endless", "reset"]
+    )
+    def test_a_proxy_that_fails(self, kind: str, fault: str, token: str, everything: Everything) -> None:
+        def script(line: Line) -> None:
+            line.sock.recv(65536)
+            match fault:
+                case "echo":
+                    line.write(f"HTTP/1.1 407 {token}\r\nX: {token}\r\n\r\n".encode())
+                case "impostor":
+                    answer = b"\5\0" if kind == "socks5h" else b"HTTP/1.1 200 OK\r\n\r\n"
+                    line.write(answer + token.encode())
+                case "endless":
+                    line.write(b"\5\2\1" + token.encode() * 1000)
+                case "reset":
+                    line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                case _:
+                    line.wait_for_end()
+
+        with ExitStack() as stack:
+            if fault in ("wrong password", "no server"):
+                login = (token, token if fault == "no server" else "other")
+                port = stack.enter_context(running_proxy(kind, login=login)).port
+            else:
+                port = unused_port() if fault == "no proxy" else stack.enter_context(listening(script)).port
+            url = f"{kind}://{token}:{token}@127.0.0.1:{port}"
+            server = f"ws://127.0.0.1:{unused_port()}"
+            fail(DIALECTS["plain"](server, token), everything, behind(url))
         assert everything.expose(token) == []
 
     def test_a_server_without_tls(self, token: str, everything: Everything) -> None:
