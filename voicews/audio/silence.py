@@ -47,7 +47,7 @@ class SilenceSource(AudioSource):
 class NullSink(AudioSink):
     """Takes sound at the pace of a loudspeaker and lets nobody hear it."""
 
-    attention = 0.1
+    attention = 0.05
 
     def __init__(self) -> None:
         self._format: AudioFormat | None = None
