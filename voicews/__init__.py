@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         MessageTooLarge,
         OutboxFull,
         ProtocolError,
+        RecordingError,
         RemoteProtocolError,
         ServiceError,
         SessionExpired,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         PlaybackStarted,
         ReconnectFailed,
         Reconnecting,
+        RecordingFailed,
         ResponseDone,
         ResponseStarted,
         ServerError,
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     )
     from voicews.history import History, Turn
     from voicews.lifecycle import State
+    from voicews.recording import Recorder
     from voicews.stats import Stats
     from voicews.tools import Tool
 
@@ -129,6 +132,9 @@ __all__ = [
     "ProtocolError",
     "ReconnectFailed",
     "Reconnecting",
+    "Recorder",
+    "RecordingError",
+    "RecordingFailed",
     "RemoteProtocolError",
     "ResponseDone",
     "ResponseStarted",
@@ -165,7 +171,18 @@ __all__ = [
 ]
 
 # The events before the lifecycle, whose facts have names of their own that are alike.
-_HOMES = ("errors", "backoff", "config", "stats", "history", "tools", "events", "lifecycle", "client")
+_HOMES = (
+    "errors",
+    "backoff",
+    "config",
+    "stats",
+    "history",
+    "tools",
+    "events",
+    "lifecycle",
+    "client",
+    "recording",
+)
 
 
 def __getattr__(name: str) -> object:

@@ -27,6 +27,7 @@
         AudioStalled
         FormatUnsupported(ValueError)
         BackendMissing(ImportError)
+      RecordingError(OSError)
       ShutdownTimeout(TimeoutError)
 
     VoicewsWarning(UserWarning)
@@ -65,6 +66,7 @@ __all__ = [
     "MessageTooLarge",
     "OutboxFull",
     "ProtocolError",
+    "RecordingError",
     "RemoteProtocolError",
     "ServiceError",
     "SessionExpired",
@@ -248,6 +250,10 @@ class FormatUnsupported(AudioError, ValueError):
 
 class BackendMissing(AudioError, ImportError):
     """A sound library is missing or broken; the message says which package mends it."""
+
+
+class RecordingError(VoicewsError, OSError):
+    """A conversation cannot be recorded: the folder cannot be written, or the disk is full."""
 
 
 class ShutdownTimeout(VoicewsError, TimeoutError):
