@@ -112,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.mic is not None or arguments.speaker is not None or arguments.input or arguments.text
     ):
         print(
-            "voicews demo: --scripted brings its own speech and writes to a file; it goes with --output and --record only",
+            "voicews demo: --scripted brings its own speech and writes to a file; it goes with "
+            "--output and --record only",
             file=sys.stderr,
         )
         return USAGE
