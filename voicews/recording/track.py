@@ -43,6 +43,7 @@ class Track:
         self._converter: Converter | None = None
         self._delay = self._early = 0  # samples: of the filter, and those of them that are still to come
         self._taken = 0  # samples
+        self._silent = True  # nothing was there to follow
         self._ready = bytearray()
 
     def add(self, pcm: bytes, format: AudioFormat, end: float) -> None:
@@ -84,6 +85,7 @@ class Track:
         if len(self._ready) < size:
             self._finish_run()
             self._start_run()
+            self._silent = True
         taken = bytes(self._ready[:size])
         del self._ready[:size]
         self._taken = until
@@ -107,7 +109,8 @@ class Track:
 
     def _correction(self, gap: int, pcm: bytes) -> int:
         """Samples to put in before a piece, or if negative, to leave out of it."""
-        if gap > self._missing:
+        if gap > self._missing or self._silent:
+            self._silent = False
             self._gaps.clear()
             return gap
         self._gaps.append(gap)

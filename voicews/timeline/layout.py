@@ -40,7 +40,7 @@ def rows(story: Story, first: float, last: float, length: float) -> list[Row]:
     A turn begins in a row of its own if the one before is half full; where nothing happens for
     a while, that while is left out.
     """
-    spans: list[Span] = [*story.utterances, *story.waits, *story.outages]
+    spans: list[Span] = [*story.utterances, *story.waits, *story.outages, *story.sound]
     spans += [Span(mark.at, mark.at + _MARK) for mark in story.marks]
     busy = _merged(
         [
@@ -54,8 +54,6 @@ def rows(story: Story, first: float, last: float, length: float) -> list[Row]:
     shown = first
     for stretch in busy:
         start = stretch.start
-        if start - shown < _IDLE:
-            start = max(shown, min(start, shown if found else start))
         skipped = start - shown
         while start < stretch.end:
             end = min(stretch.end, start + length)

@@ -30,8 +30,14 @@ _FLOOR = 10 ** (-50 / 20)
 """What is quieter is no speech."""
 _OVER_NOISE = 4.0
 """How many times louder than the room speech is, at least."""
+_NOISIEST = 10 ** (-36 / 20)
+"""What is louder is no room, but somebody who speaks nearly all the time."""
 _PAUSE = 0.5
 """Seconds of quiet within one utterance."""
+_IN_VAIN = 5.0
+"""Seconds without an answer after which a question counts as not answered."""
+_WRITTEN = "⌨"
+"""Before words that were not spoken."""
 _SHORTEST = 0.05
 """Seconds; a shorter noise is a click."""
 
@@ -115,6 +121,8 @@ class Story:
     outages: list[Outage] = field(default_factory=list)
     muted: list[Span] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    sound: list[Span] = field(default_factory=list)
+    """Where either side is to be heard, whatever was told about it."""
 
     @property
     def typical_wait(self) -> float | None:
@@ -151,7 +159,7 @@ def speech(levels: NDArray[np.float64]) -> list[Span]:
 
     if not len(levels):
         return []
-    noise = float(np.percentile(levels, 10))
+    noise = min(_NOISIEST, float(np.percentile(levels, 10)))
     loud = np.flatnonzero(levels > max(_FLOOR, _OVER_NOISE * noise))
     if not len(loud):
         return []
@@ -184,7 +192,7 @@ class _Teller:
         self._answered_at = 0.0
         self._away: tuple[float, str] | None = None
         self._muted_at: float | None = None
-        self._partial = ""
+        self._unanswered: list[Mark] = []
         self._answers: list[tuple[_Answer, _Question, float]] = []
 
     def tell(self, happenings: Iterable[Happening]) -> Story:
@@ -192,11 +200,15 @@ class _Teller:
             self._conversation(happening)
             self._link(happening)
             self._trouble(happening)
+        self._give_up(self._seconds)
         story, end = self._story, self._seconds
+        story.sound = [*self._spoken, *self._heard]
         if self._muted_at is not None:
             story.muted.append(Span(self._muted_at, end))
         if self._away is not None:
             story.outages.append(Outage(self._away[0], end, self._away[1], restored=False))
+        if self._answers or any(said.text.startswith(_WRITTEN) for said in story.utterances):
+            story.marks += self._unanswered  # else nobody expects any: it only transcribes
         for answer, question, since in self._answers:
             self._tell_answer(answer, question, since)
         story.utterances.sort(key=lambda utterance: utterance.start)
@@ -207,13 +219,15 @@ class _Teller:
     def _conversation(self, it: Happening) -> None:
         match it.name:
             case "SpeechStarted":
-                self._partial = ""
+                self._give_up(it.at)
                 self._question.began = it.at
             case "SpeechStopped":
                 self._question.stopped = it.at
             case "Said" if it.members.get("command") == "SendText":
+                self._give_up(it.at)
                 self._question.written = it.at
-                self._story.utterances.append(Utterance(it.at, it.at, "user", f"⌨ {it.text('text')}"))
+                words = f"{_WRITTEN} {it.text('text')}"
+                self._story.utterances.append(Utterance(it.at, it.at, "user", words))
             case "Transcript" if it.members.get("role") == "user":
                 self._user(it)
             case "ResponseStarted" | "Token" | "AudioReceived" | "ToolCall":
@@ -222,6 +236,14 @@ class _Teller:
                 self._assistant(it)
             case "PlaybackStarted" | "PlaybackFinished" | "Interrupted" | "ResponseDone" | "Disconnected":
                 self._playing(it)
+
+    def _give_up(self, at: float) -> None:
+        """Another question, or the end: was the one before left without an answer?"""
+        question = self._question
+        asked = max((t for t in (question.understood, question.written) if t is not None), default=None)
+        if asked is not None and at - asked >= _IN_VAIN:
+            self._unanswered.append(Mark(asked, "no answer came", bad=True))
+            self._question = _Question()
 
     def _user(self, it: Happening) -> None:
         if not it.members.get("final"):
@@ -277,6 +299,10 @@ class _Teller:
                 answer.ended = it.at
             case "ResponseDone":
                 answer.done = True
+            case "Disconnected" if answer.first_word is None and answer.first_sound is None:
+                # There is nothing of it; the next connection has to answer.
+                _, self._question, self._answered_at = self._answers.pop()
+                self._answer = None
             case "Disconnected":
                 answer.done = True
             case "Interrupted" if answer.ended is None or not answer.done:
