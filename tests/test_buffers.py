@@ -106,6 +106,13 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.drop_if(lambda item: item.number % 2 == odd, "parity") == gone
         self.forget(kept, gone, "parity")
 
+    @rule(odd=st.booleans())
+    def take_if(self, odd: bool) -> None:
+        wanted = [item for item in self.model if item.number % 2 == odd]
+        assert self.queue.take_if(lambda item: item.number % 2 == odd) == wanted
+        self.taken += wanted
+        self.model = [item for item in self.model if item.number % 2 != odd]
+
     @rule()
     def clear(self) -> None:
         kept = [item for item in self.model if not self.may_go(item)]
@@ -241,6 +248,7 @@ def test_a_function_that_raises_leaves_the_queue_as_it_was() -> None:
     calls: list[Callable[[], object]] = [
         lambda: some.put(Item(2, True)),
         lambda: some.drop_if(broken, "x"),
+        lambda: some.take_if(broken),
         some.clear,
     ]
     for call in calls:

@@ -54,7 +54,7 @@ from voicews import (
 )
 from voicews.audio import Microphone
 from voicews.audio.silence import NullSink, SilenceSource
-from voicews.commands import Command, SendMessage, SendText
+from voicews.commands import Command, InterruptResponse, SendMessage, SendText
 from voicews.dialects import Plain
 from voicews.testing import FaultServer
 
@@ -374,7 +374,7 @@ def test_the_servers_interruption_silences_the_speaker_and_tells_what_was_heard(
         assert 0 <= heard < 5000
         assert call.wait_for_text("truncate")["heard_ms"] == heard
         assert len(speaker.written) < 16000 * 2 * 10
-        assert voice.stats().sound_waiting == 0
+        assert voice.stats().playback_ms == 0
 
 
 def test_the_users_interruption_does_the_same_and_tells_the_server(server: Peer) -> None:
@@ -925,3 +925,16 @@ def test_what_could_not_be_said_before_the_end_is_told() -> None:
     assert diary.of(Undelivered) == [Undelivered(SendText("too late"), sent=False)]
     stats = voice.stats()
     assert stats.frames_captured == stats.frames_sent + sum(stats.frames_dropped.values())
+
+
+def test_an_interruption_that_comes_too_late_is_told_and_is_no_lost_frame() -> None:
+    config = ClientConfig(backoff=Backoff(initial=0.3, jitter=0.0))
+    with peer() as server, quiet(server, config=config) as voice:
+        diary = Diary(voice)
+        server.call().cut()
+        diary.wait_for(Reconnecting)
+        voice.interrupt()
+        assert diary.wait_for(Undelivered) == Undelivered(InterruptResponse(), sent=False)
+        server.call(2).wait_for_audio()
+        assert "superseded" not in voice.stats().frames_dropped
+        assert server.call(2).texts == []

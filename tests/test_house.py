@@ -23,9 +23,9 @@ LONGEST = 650
 
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
-    ("backoff", "config", "buffers", "stats"),
-    ("history", "tools", "lifecycle", "commands", "events"),
-    ("wire", "dialects", "audio"),
+    ("backoff", "config", "buffers"),
+    ("history", "tools", "lifecycle", "commands", "events", "stats"),
+    ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
     ("recording", "client"),
@@ -176,6 +176,19 @@ def test_nobody_sleeps(folder: str) -> None:
             slept = isinstance(node, ast.Attribute) and node.attr == "sleep"
             slept |= isinstance(node, ast.ImportFrom) and any(alias.name == "sleep" for alias in node.names)
             assert not slept, f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+WALL_CLOCKS = {"time.time", "time.localtime", "time.gmtime", "datetime.now", "datetime.today", "date.today"}
+TELL_THE_TIME = ("assistant", "cli", "handshake", "testing")
+"""Whose business the time of day is; that of ``handshake`` only where a server gives a date (Retry-After)."""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.split(".")[0] not in TELL_THE_TIME])
+def test_nothing_depends_on_the_wall_clock(module: str) -> None:
+    """It is set, by hand, by the network or on a Pi at each boot, and nothing may stall or hurry then."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Attribute):
+            assert ast.unparse(node).removeprefix("datetime.") not in WALL_CLOCKS, f"{module}:{node.lineno}"
 
 
 def called(node: ast.Call) -> str:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +23,6 @@ from voicews.backoff import Verdict, judge
 from voicews.config import TlsSettings
 from voicews.deadline import Deadline
 from voicews.errors import (
-    ConfigError,
     ConnectFailed,
     ConnectionClosed,
     ConnectTimeout,
@@ -32,7 +30,8 @@ from voicews.errors import (
     MessageTooLarge,
     TlsFailed,
 )
-from voicews.wire import Wire, tls_context
+from voicews.tls import tls_context
+from voicews.wire import Wire
 
 SOON = 1.0
 """Seconds within which an aborted call must have ended; it takes less than a millisecond."""
@@ -692,35 +691,6 @@ class TestTls:
         ):
             wire.send(b"x")
             assert wire.read(1) == b"x"
-
-    def test_the_context_is_made_once(self, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-        log = authority.folder / "keys.log"
-        monkeypatch.setenv("SSLKEYLOGFILE", str(log))
-        settings = TlsSettings(ca_file=authority.ca_file, certificate=authority.server_file)
-        context = tls_context(settings)
-        assert context is tls_context(
-            TlsSettings(ca_file=authority.ca_file, certificate=authority.server_file)
-        )
-        assert context is not tls_context(TlsSettings(ca_file=authority.ca_file))
-        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-        assert context.check_hostname
-        assert context.verify_mode == ssl.CERT_REQUIRED
-        assert not context.keylog_filename
-        assert not log.exists()
-        own = ssl.create_default_context()
-        assert tls_context(TlsSettings(context=own)) is own
-
-    @pytest.mark.parametrize("content", [None, "no certificate"])
-    @pytest.mark.parametrize("field", ["ca_file", "certificate"])
-    def test_a_wrong_file_is_named(self, field: str, content: str | None, tmp_path: Path) -> None:
-        path = tmp_path / "wrong.pem"
-        if content is not None:
-            path.write_text(content)
-        settings = (
-            TlsSettings(ca_file=str(path)) if field == "ca_file" else TlsSettings(certificate=str(path))
-        )
-        with pytest.raises(ConfigError, match=rf"TlsSettings\.{field} is .*wrong\.pem"):
-            tls_context(settings)
 
 
 def tls_records(stream: bytes) -> Iterator[int]:

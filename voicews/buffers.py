@@ -152,6 +152,16 @@ class DropOldestQueue(queue.Queue[T]):
             self._forget(count, cause)
             return count
 
+    def take_if(self, wanted: Callable[[T], bool]) -> list[T]:
+        """Take the items for which ``wanted`` is true, each as by :meth:`get`, without waiting."""
+        with self.mutex:
+            taken: list[T] = []
+            kept: deque[T] = deque()
+            for item in self.queue:
+                (taken if wanted(item) else kept).append(item)
+            self.queue = kept
+            return taken
+
     def drain(self) -> list[T]:
         """Take all items at once, each as by :meth:`get`, without waiting."""
         with self.mutex:

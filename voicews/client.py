@@ -10,12 +10,13 @@ import queue
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
-from voicews.audio.silence import NullSink, SilenceSource
+from voicews.audio.defaults import default_microphone, default_speaker
 from voicews.buffers import ShutDown
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
@@ -105,8 +106,8 @@ class VoiceClient:
                 f"not {type(speaker).__name__}"
             )
         self._dialect = server if isinstance(server, Dialect) else Plain(server)
-        self._microphone = microphone or _default_microphone()
-        self._speaker = speaker or _default_speaker()
+        self._microphone = microphone or default_microphone()
+        self._speaker = speaker or default_speaker()
         if config is not None and not isinstance(config, ClientConfig):
             raise ConfigError(f"the config must be a ClientConfig, not {type(config).__name__}")
         self._config = config or ClientConfig()
@@ -134,7 +135,7 @@ class VoiceClient:
             self._offer(function if isinstance(function, Tool) else Tool.of(function))
 
     def __repr__(self) -> str:
-        return f"<VoiceClient {self._dialect!r} {self.state.name}>"
+        return f"<VoiceClient {self._dialect!r} {self._lifecycle.state.name}>"
 
     # -- be told ----------------------------------------------------------------------------
 
@@ -318,7 +319,9 @@ class VoiceClient:
         return self._history
 
     def stats(self) -> Stats:
-        """A snapshot of the counters of this (or the last) run.
+        """What was counted and measured in this (or the last) run; always on, and cheap to ask for.
+
+        With ``ClientConfig.stats_interval`` it also comes as an event.
 
         Raises:
             InvalidState: the client was never opened.
@@ -326,28 +329,7 @@ class VoiceClient:
         supervisor = self._supervisor
         if supervisor is None:
             raise InvalidState("there are no figures before open()")
-        counters = supervisor.counters
-        sent, received = supervisor.traffic()
-        drops = supervisor.drops.counts()
-        return Stats(
-            seconds=supervisor.seconds,
-            frames_captured=counters.count("frames_captured"),
-            frames_sent=counters.count("frames_sent"),
-            frames_dropped=drops["outbox"],
-            frames_waiting=supervisor.outbox.qsize(),
-            bytes_sent=sent,
-            bytes_received=received,
-            sound_received=counters.seconds("sound_received"),
-            sound_waiting=supervisor.player.waiting,
-            sound_dropped=drops["playback"].get("overflow", 0),
-            overflows=supervisor.overflows,
-            underruns=supervisor.player.underruns,
-            connections=supervisor.connections,
-            rtt=counters.last("rtt"),
-            rtt_median=counters.median("rtt"),
-            response=counters.last("response"),
-            response_median=counters.median("response"),
-        )
+        return supervisor.stats()
 
     # -- life -------------------------------------------------------------------------------
 
@@ -396,6 +378,7 @@ class VoiceClient:
                 formats = self._dialect.input_format, self._dialect.output_format
                 self._recorder.begin(supervisor.callbacks, type(self._dialect).__name__, *formats)
             self._supervisor = supervisor
+            _opened.add(self)
             _running.add(supervisor)
             supervisor.start()
         try:
@@ -492,6 +475,9 @@ class VoiceClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.close()
 
     # -- talk -------------------------------------------------------------------------------
@@ -609,30 +595,35 @@ class VoiceClient:
             raise error
 
 
-def _default_microphone() -> AudioSource:
-    if _without_sound():
-        return SilenceSource()
-    from voicews.audio.microphone import Microphone
+class _InheritedClient(VoiceClient):
+    """What an open client is in a child process: its threads and its sockets are the parent's."""
 
-    return Microphone()
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_"):
+            return super().__getattribute__(name)
+        raise InvalidState(
+            f"{name} of a client that was opened before fork(): it stays with the parent process; "
+            "make a new client here, or start this process by spawn"
+        )
 
-
-def _default_speaker() -> AudioSink:
-    if _without_sound():
-        return NullSink()
-    from voicews.audio.speaker import Speaker
-
-    return Speaker()
-
-
-def _without_sound() -> bool:
-    value = os.environ.get("VOICEWS_AUDIO", "")
-    if value not in ("", "null"):
-        raise ConfigError(f'the environment says VOICEWS_AUDIO={value}; it may only be "null"')
-    return value == "null"
+    def _leave(self) -> None:
+        """The ``with`` block was entered, and will be left, in the parent."""
 
 
 _running: set[Supervisor] = set()
+_opened: weakref.WeakSet[VoiceClient] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child process none of the parent's threads runs, and their locks may be held for ever."""
+    for client in list(_opened):
+        if client._supervisor is not None and not client._supervisor.over:
+            client.__class__ = _InheritedClient
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @atexit.register

@@ -9,6 +9,7 @@
       TransportError(OSError)
         ConnectFailed
           ConnectTimeout(TimeoutError)
+          ProxyFailed
           TlsFailed
         HandshakeRejected
         ConnectionClosed
@@ -66,6 +67,7 @@ __all__ = [
     "MessageTooLarge",
     "OutboxFull",
     "ProtocolError",
+    "ProxyFailed",
     "RecordingError",
     "RemoteProtocolError",
     "ServiceError",
@@ -116,6 +118,20 @@ class ConnectFailed(TransportError):
 
 class ConnectTimeout(ConnectFailed, TimeoutError):
     """Resolving, connecting, TLS, HTTP and the session's start took longer than allowed."""
+
+
+class ProxyFailed(ConnectFailed):
+    """The proxy of :class:`~voicews.ProxySettings` did not lead to the server.
+
+    Attributes:
+        status: the HTTP status of its answer, such as 407; None if it gave none.
+        fatal: True if trying again is pointless.
+    """
+
+    def __init__(self, message: str, *, fatal: bool = False, status: int | None = None) -> None:
+        self.fatal = fatal
+        self.status = status
+        super().__init__(message)
 
 
 class TlsFailed(ConnectFailed):

@@ -38,6 +38,7 @@ __all__ = [
     "ResponseStarted",
     "ServerError",
     "SessionExpiring",
+    "SoundOffered",
     "SpeechStarted",
     "SpeechStopped",
     "StateChanged",
@@ -187,6 +188,16 @@ class AudioReceived(Event):
     pcm: bytes = field(repr=False)
     """Samples, interleaved, in ``format``."""
     format: AudioFormat
+
+
+@dataclass(frozen=True)
+class SoundOffered(Event):
+    """The answer's sound lies at an address; the client fetches it, and plays it if it can."""
+
+    url: str = field(repr=False)
+    """``http://`` or ``https://``; whoever knows it may hear the answer, so it is not shown."""
+    mime_type: str = ""
+    """What the server calls it, such as "audio/wav"."""
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 Two threads must not be inside OpenSSL with the same connection at once: CPython lets them
 (cpython#77271, #143756), and healthy links then end, hang or crash.  So TLS is done in
-memory here: the socket only ever carries ciphertext, each OpenSSL call takes one lock, and
-nobody waits while holding it.  From this follows also that :meth:`Wire.abort` cannot put
-plaintext on the line, as a shutdown of a :class:`ssl.SSLSocket` in use can.
+memory (:mod:`voicews.tls`): the socket only ever carries ciphertext, each OpenSSL call takes
+one lock, and nobody waits while holding it.  From this follows also that :meth:`Wire.abort`
+cannot put plaintext on the line, as a shutdown of a :class:`ssl.SSLSocket` in use can.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import math
 import os
 import select
@@ -20,25 +19,23 @@ import ssl
 import struct
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from voicews.config import TlsSettings
 from voicews.deadline import Deadline
 from voicews.errors import (
-    ConfigError,
     ConnectFailed,
     ConnectionClosed,
     ConnectTimeout,
-    InsecureTls,
     MessageTooLarge,
-    TlsFailed,
+    ProxyFailed,
     TransportError,
     VoicewsError,
 )
+from voicews.proxy import Tunnel
+from voicews.tls import TlsSession, tls_failure
 
-__all__ = ["Wire", "tls_context"]
+__all__ = ["Wire"]
 
 READ_AHEAD = 64 * 1024
 """Bytes asked from the kernel at a time, so that most frames cost one system call."""
@@ -48,122 +45,14 @@ _SEND_BUFFER = 64 * 1024
 _UNSENT = 16 * 1024
 """Half a second of 16 kHz speech: if more waits in the kernel, :attr:`Wire.has_room` says no."""
 
+_TUNNEL = 16 * 1024
+"""Bytes of a proxy's answer."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-
-# What a load balancer says while its backend restarts is worth another attempt.
-_PASSING_ALERTS = frozenset({"TLSV1_ALERT_INTERNAL_ERROR", "UNEXPECTED_EOF_WHILE_READING"})
 
 
 class _Late(Exception):
     """The deadline has passed; never leaves this module."""
-
-
-def tls_context(settings: TlsSettings) -> ssl.SSLContext:
-    """The context for these settings: made once, for loading the authorities costs 30 ms.
-
-    It trusts the system's authorities (OpenSSL's, which ``SSL_CERT_FILE`` and
-    ``SSL_CERT_DIR`` can move) or ``ca_file`` alone, checks the server's name, and speaks
-    TLS 1.2 or newer.  ``SSLKEYLOGFILE`` is not heeded.
-
-    Warns:
-        InsecureTls: on each call, if ``insecure`` is set.
-
-    Raises:
-        ConfigError: a file of the settings cannot be used.
-    """
-    if settings.context is not None:
-        return settings.context
-    if settings.insecure:
-        warnings.warn(
-            "TlsSettings(insecure=True): any certificate is accepted, so anybody may listen in",
-            InsecureTls,
-            stacklevel=2,
-        )
-    return _make_context(settings)
-
-
-@functools.lru_cache(maxsize=16)
-def _make_context(settings: TlsSettings) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION  # a write would have to wait for a read
-    with _using("ca_file", settings.ca_file):
-        if settings.ca_file is not None:
-            context.load_verify_locations(settings.ca_file)
-        elif not settings.insecure:
-            context.load_default_certs()
-    if settings.certificate is not None:
-        with _using("certificate", settings.certificate):
-            context.load_cert_chain(settings.certificate, settings.key)
-    if settings.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-@contextlib.contextmanager
-def _using(field: str, path: str | None) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"TlsSettings.{field} is {path!r}, which cannot be used: {why or error}") from error
-
-
-class _Tls:
-    """One TLS session in memory; any thread may call, and none ever waits for the network.
-
-    Attributes:
-        ended: True once the peer has said its farewell (close_notify).
-        has_output: True if after reading TLS itself had something to say, such as an alert.
-    """
-
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._lock = threading.Lock()
-        self.ended = False
-        self.has_output = False
-
-    def shake_hands(self, received: bytes) -> bool:
-        """Take the next step of the handshake; True once it is done."""
-        with self._lock:
-            self._incoming.write(received)
-            try:
-                self._session.do_handshake()
-            except ssl.SSLWantReadError:
-                return False
-            return True
-
-    def decrypt(self, received: bytes) -> bytes:
-        """All plaintext that is complete now; sets ``ended`` and ``has_output``."""
-        with self._lock:
-            self._incoming.write(received)
-            pieces = []
-            try:
-                with contextlib.suppress(ssl.SSLWantReadError):  # the rest of a record is on its way
-                    while not self.ended:
-                        piece = self._session.read(READ_AHEAD)
-                        self.ended = not piece
-                        pieces.append(piece)
-                        if not self._incoming.pending:  # saves the exception that would end the round
-                            break
-            finally:
-                self.has_output = self._outgoing.pending > 0
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def encrypt(self, data: bytes) -> bytes:
-        """The ciphertext of the data, after whatever else has to go out first."""
-        with self._lock:
-            self._session.write(data)
-            return self._outgoing.read()
-
-    def take_output(self) -> bytes:
-        """What TLS itself has to say."""
-        with self._lock:
-            return self._outgoing.read()
 
 
 class Wire:
@@ -179,6 +68,7 @@ class Wire:
         port: its TCP port.
         tls: how to secure the stream; None leaves it plain.
         send_timeout: seconds in which the kernel must have taken all of one :meth:`send`.
+        proxy: who leads to the server; None goes there directly.
 
     Attributes:
         last_received: monotonic time at which the last byte came; 0.0 before.
@@ -186,12 +76,23 @@ class Wire:
         bytes_sent: bytes that the kernel has taken.
     """
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, send_timeout: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        send_timeout: float,
+        proxy: Tunnel | None = None,
+    ) -> None:
         self._host = host
         self._port = port
+        self._proxy = proxy
+        # What the TCP connection goes to.
+        self._next = (host, port) if proxy is None else (proxy.host, proxy.port)
         self._context = tls
         self._send_timeout = send_timeout
-        self._tls: _Tls | None = None
+        self._tls: TlsSession | None = None
         # Guards which socket there is, and so that a descriptor is never used once closed.
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
@@ -218,18 +119,24 @@ class Wire:
     def open(self, deadline: Deadline) -> None:
         """Resolve the name, connect to one address after the other, and secure the stream.
 
+        Where there is a proxy, it is its name that is resolved here, and it is asked for a tunnel.
+
         Each address gets an equal share of the time that is left, so that a dead one does
         not use up that of the others.
 
         Raises:
             ConnectFailed: no such name, or no address answers.
             ConnectTimeout: the deadline has passed.
+            ProxyFailed: the proxy does not lead there.
             TlsFailed: the server's certificate does not hold, or no TLS is spoken there.
             ConnectionClosed: aborted.
         """
         self.require_not_aborted()
         try:
             sock = self._connect(self._resolve(deadline), deadline)
+            if self._proxy is not None:
+                with self._translated("the proxy's tunnel"):
+                    self._dig(self._proxy, deadline)
             if self._context is not None:
                 with self._translated("the TLS handshake"):
                     self._secure(sock, self._context, deadline)
@@ -239,10 +146,10 @@ class Wire:
 
     def _resolve(self, deadline: Deadline) -> list[_Address]:
         with contextlib.suppress(socket.gaierror):  # which says that it is a name
-            return self._look_up(self._host, self._port, socket.AI_NUMERICHOST)
+            return self._look_up(*self._next, socket.AI_NUMERICHOST)
         # Nothing can stop a look-up that hangs, so it gets a thread that can be left behind.
         answer: list[list[_Address] | Exception] = []
-        host, port, wake = self._host, self._port, self._wake
+        (host, port), wake = self._next, self._wake
 
         def ask() -> None:
             try:
@@ -285,11 +192,15 @@ class Wire:
                 failure = error
             self.require_not_aborted()
             self._discard()
-        where = f"{self._host}:{self._port}"
+        where = f"{'the proxy ' if self._proxy else ''}{self._next[0]}:{self._next[1]}"
         if deadline.passed:
             raise ConnectTimeout(f"{where} did not answer within Timeouts.connect") from failure
         why = "it has no address" if failure is None else failure.strerror or failure
-        hint = "; is the server running?" if isinstance(failure, ConnectionRefusedError) else ""
+        hint = (
+            f"; is {'it' if self._proxy else 'the server'} running?"
+            if isinstance(failure, ConnectionRefusedError)
+            else ""
+        )
         raise ConnectFailed(f"{where} cannot be reached: {why}{hint}") from failure
 
     def _adopt(self, sock: socket.socket) -> socket.socket:
@@ -313,8 +224,26 @@ class Wire:
         if self._aborted:
             raise self._lost(None)
 
+    def _dig(self, proxy: Tunnel, deadline: Deadline) -> None:
+        steps = proxy.steps(self._host.rstrip("."), self._port)
+        where = f"the proxy {proxy.host}:{proxy.port}"
+        answer: bytes | None = None
+        with contextlib.suppress(StopIteration):
+            while True:
+                data, wanted = next(steps) if answer is None else steps.send(answer)
+                # A proxy that refuses at once has said why before it hung up.
+                with contextlib.suppress(ConnectionError):
+                    self._transmit(data, deadline)
+                try:
+                    answer = self._read_until(wanted, _TUNNEL, deadline, where)
+                except MessageTooLarge as error:
+                    raise ProxyFailed(f"{where} answers with more than {_TUNNEL} bytes") from error
+        # The server speaks only when it is spoken to, so this would be the proxy in its place.
+        if self._position < len(self._ahead):
+            raise ProxyFailed(f"{where} went on talking in the server's place", fatal=True)
+
     def _secure(self, sock: socket.socket, context: ssl.SSLContext, deadline: Deadline) -> None:
-        tls = _Tls(context, self._host.rstrip("."))
+        tls = TlsSession(context, self._host.rstrip("."))
         received = b""
         done = False
         while not done:
@@ -353,17 +282,28 @@ class Wire:
             self.close()
             raise
 
-    def _read_until(self, end: bytes, limit: int, deadline: Deadline) -> bytes:
+    def _read_until(self, end: bytes | int, limit: int, deadline: Deadline, whose: str = "") -> bytes:
+        """Up to and including these bytes, or so many."""
         answer = bytearray(self._ahead[self._position :])
         searched = 0
-        while (found := answer.find(end, searched)) < 0 and len(answer) < limit:
-            searched = max(0, len(answer) - len(end) + 1)
+        while True:
+            if isinstance(end, int):
+                size = end
+                done = len(answer) >= size
+            else:
+                found = answer.find(end, searched)
+                size = found + len(end) if found >= 0 else limit + 1
+                done = found >= 0 or len(answer) >= limit
+                searched = max(0, len(answer) - len(end) + 1)
+            if done:
+                break
             if not (data := self._receive(deadline)):
                 self.require_not_aborted()
-                raise ConnectFailed(f"{self._host}:{self._port} hung up during the WebSocket handshake")
+                who = whose or f"{self._host}:{self._port}"
+                during = "before its tunnel was dug" if whose else "during the WebSocket handshake"
+                raise ConnectFailed(f"{who} hung up {during}")
             answer += data
-        size = found + len(end)
-        if found < 0 or size > limit:
+        if size > limit:
             raise MessageTooLarge(
                 f"the answer to the handshake is longer than Limits.handshake ({limit} bytes)"
             )
@@ -385,9 +325,7 @@ class Wire:
                 raise self._lost(error) from error
             if not isinstance(error, ssl.SSLError):
                 raise ConnectFailed(f"{step} with {where} failed: {error.strerror or error}") from error
-            if isinstance(error, ssl.SSLEOFError) or error.reason in _PASSING_ALERTS:
-                raise ConnectFailed(f"{step} with {where} was broken off: {error.reason}") from error
-            raise TlsFailed(f"no secure connection to {where}: {_explained(error)}") from error
+            raise tls_failure(error, step, where) from error
 
     # -- reading (the reading thread) -------------------------------------------------------
 
@@ -457,7 +395,7 @@ class Wire:
             self.bytes_received += len(data)
         return data
 
-    def _flush(self, sock: socket.socket, tls: _Tls) -> None:
+    def _flush(self, sock: socket.socket, tls: TlsSession) -> None:
         """Send what TLS itself has to say, if that needs no waiting.
 
         Else it goes out ahead of the next :meth:`send`, which is soon enough (RFC 8446 §4.6.3).
@@ -640,11 +578,3 @@ def _is_ready(sock: socket.socket, event: int, milliseconds: int | None) -> bool
     poll = select.poll()
     poll.register(sock, event)
     return bool(poll.poll(milliseconds))
-
-
-def _explained(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate does not hold: {error.verify_message}"
-    if error.reason == "WRONG_VERSION_NUMBER":
-        return "it does not speak TLS there; is it a ws:// server?"
-    return str(error.reason or error.strerror)

@@ -5,7 +5,21 @@ from __future__ import annotations
 import pytest
 
 from voicews.audio import AudioFormat, Microphone
-from voicews.errors import InvalidState
+from voicews.audio.convert import Framer
+from voicews.errors import DeviceLostError, InvalidState
+
+
+class Steps:
+    """A stream that delivers silence, and does something in between."""
+
+    format = AudioFormat()
+
+    def __init__(self, microphone: Microphone) -> None:
+        self.microphone = microphone
+
+    def read(self, samples: int) -> bytes:
+        self.microphone._stream = None
+        return bytes(2 * samples)
 
 
 def test_formats_are_tried_from_the_cheapest_on() -> None:
@@ -43,6 +57,14 @@ def test_uneven_delivery_is_no_loss() -> None:
 
 def test_a_clock_that_differs_is_no_loss() -> None:
     assert live(Microphone(), [0.02 * number * 1.001 for number in range(60_000)]) == 0
+
+
+def test_a_thread_that_was_replaced_while_it_hung_is_told() -> None:
+    microphone = Microphone()
+    microphone._stream = Steps(microphone)  # type: ignore[assignment]
+    microphone._framer = Framer(AudioFormat(), AudioFormat(), 320)
+    with pytest.raises(DeviceLostError, match="was replaced"):
+        microphone.read()
 
 
 def test_what_is_not_open_cannot_be_read() -> None:

@@ -71,6 +71,7 @@ def test_a_terminal_needs_rich_and_nothing_else_does(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.delitem(sys.modules, "voicews.cli.screen", raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
     with pytest.raises(CommandFailed, match="pip install 'voicews\\[cli\\]'"):
         conversation("ws://localhost")
     conversation("ws://localhost", plain=True)

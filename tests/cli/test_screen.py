@@ -14,6 +14,13 @@ from voicews.cli.announcements import Figures
 from voicews.cli.meter import Meter
 from voicews.cli.screen import Screen
 
+
+@pytest.fixture(autouse=True)
+def capable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever terminal the tests are run on."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

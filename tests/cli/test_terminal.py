@@ -26,7 +26,7 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """Eighty columns and thirty lines, and somebody who looks and types."""
 
-    def __init__(self, *arguments: str, cwd: Path, columns: int = 80) -> None:
+    def __init__(self, *arguments: str, cwd: Path, columns: int = 80, kind: str = "xterm-256color") -> None:
         self.master, self.slave = pty.openpty()
         ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         self.before = termios.tcgetattr(self.slave)
@@ -41,7 +41,7 @@ class Terminal:
                     if name not in ("COLUMNS", "LINES", "CI")
                 },
                 "PYTHONPATH": str(Path.cwd()),
-                "TERM": "xterm-256color",
+                "TERM": kind,
                 "VOICEWS_AUDIO": "null",
             },
             stdin=self.slave,
@@ -86,6 +86,9 @@ class Terminal:
             self.process.wait()
         os.close(self.master)
         os.close(self.slave)
+
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 @pytest.fixture
@@ -159,6 +162,16 @@ def test_the_picture_costs_little_and_never_scrolls(terminal: Terminal, server: 
 @pytest.mark.parametrize("options", [["--plain"], ["--json"], ["--verbose"]])
 def test_no_control_codes_where_none_are_wanted(server: Peer, tmp_path: Path, options: list[str]) -> None:
     terminal = Terminal("talk", server.url, "--text", "Hm?", *options, cwd=tmp_path)
+    try:
+        assert terminal.end() == 0
+        assert "\x1b" not in terminal.seen
+        assert "That was all." in terminal.seen
+    finally:
+        terminal.close()
+
+
+def test_a_dumb_terminal_gets_lines(server: Peer, tmp_path: Path) -> None:
+    terminal = Terminal("talk", server.url, "--text", "Hm?", cwd=tmp_path, kind="dumb")
     try:
         assert terminal.end() == 0
         assert "\x1b" not in terminal.seen

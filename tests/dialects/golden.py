@@ -5,6 +5,8 @@ A file is a list of JSON objects with one member each.  What happens:
 - ``{"begin": {…}}``: a connection; the session before it, if any, was lost.  Its tools may be given.
 - ``{"server": {…}}`` or ``{"server binary": "base64"}``: the server says something.
 - ``{"do": {"SendText": {"text": "…"}}}``: the client is given a command; sound is in base64.
+- ``{"collected": {"pcm": "base64", "rate": 16000}}`` or ``{"collected": {"error": "…"}}``: what became of
+  the newest offer.
 - ``{"tick": 3}``: the session's clock; ``{"finish": {}}``: nothing more will come.
 
 And what has to follow from it, in this order, before the next thing happens:
@@ -22,14 +24,16 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from voicews import commands
 from voicews.config import AudioFormat
 from voicews.dialects import Dialect, Session
-from voicews.errors import VoicewsError
-from voicews.events import Event, Transcript
+from voicews.dialects.base import Sound
+from voicews.errors import ConnectFailed, VoicewsError
+from voicews.events import Event, SoundOffered, Transcript
 from voicews.history import History
 from voicews.tools import Tool
 
@@ -60,6 +64,7 @@ class _Stage:
         self.history = History()
         self._dialect = dialect
         self._session: Session | None = None
+        self._offers: list[SoundOffered] = []
         self._followed: list[dict[str, Any]] = []
 
     def play(self, where: str, line: dict[str, Any]) -> None:
@@ -95,6 +100,8 @@ class _Stage:
                 self._session.send(_command(name, fields))
                 if name == "SendText":
                     self.history.add("user", fields["text"])
+            case "collected":
+                self._tell(self._session.collected(self._offers[-1], _sound(value)))
             case "tick":
                 self._session.tick(value)
             case "finish":
@@ -113,10 +120,21 @@ class _Stage:
         except VoicewsError as error:
             self._followed.append({"raises": {type(error).__name__: vars(error)}})
             return
+        self._tell(events)
+
+    def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
+            if isinstance(event, SoundOffered):
+                self._offers.append(event)
             self._followed.append({"event": {type(event).__name__: _fields(event)}})
             if isinstance(event, Transcript) and event.final:
                 self.history.add(event.role, event.text, instead_of=event.replaces)
+
+
+def _sound(told: dict[str, Any]) -> Sound | VoicewsError:
+    if "error" in told:
+        return ConnectFailed(told["error"])
+    return base64.b64decode(told["pcm"]), AudioFormat(told["rate"])
 
 
 def _command(name: str, fields: dict[str, Any]) -> commands.Command:

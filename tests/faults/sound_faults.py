@@ -128,6 +128,8 @@ class CountedSink(AudioSink):
 class SoundTrial(Trial):
     """A client with real drivers, and somebody who speaks into its microphone all the while."""
 
+    ledger: EarLedger
+
     def __init__(self, fault: Fault) -> None:
         self.sound = VirtualSound(rate=RATE)
         self.before = dict(os.environ)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from tests.line import deaf_port
 from tests.peer import unused_port
 from voicews import (
     Backoff,
+    Connected,
     ConnectFailed,
     ConnectTimeout,
     Disconnected,
@@ -161,6 +163,31 @@ PROXY = [
 ]
 
 
+def opens_meanwhile(trial: Trial, heal: Callable[[], None]) -> None:
+    """open() waits through it, as on a device that boots before its network."""
+    opener = threading.Thread(target=trial.open)
+    opener.start()
+    trial.wait_for(Reconnecting, 3)
+    heal()
+    trial.heal()
+    opener.join()
+
+
+def not_there_yet(trial: Trial) -> None:
+    trial.server.stop()
+    opens_meanwhile(trial, trial.server.start)
+
+
+AT_BOOT = [
+    Fault(
+        "no server at boot, then one appears",
+        not_there_yet,
+        opens=False,
+        told=(Reconnecting, Reconnecting, Reconnecting, Connected),
+    ),
+]
+
+
 # -- processes --------------------------------------------------------------------------------------
 
 
@@ -278,6 +305,24 @@ def name_fails(code: int, trial: Trial) -> None:
         trial.finish()
 
 
+def name_fails_at_boot(trial: Trial) -> None:
+    away = True
+
+    def answer(port: int) -> list[Any]:
+        if away:
+            raise socket.gaierror(socket.EAI_AGAIN, "the network is not up")
+        return [address(port)]
+
+    def come_up() -> None:
+        nonlocal away
+        away = False
+
+    trial.url = f"ws://{NAME}:{trial.server.port}"
+    with resolving(answer):
+        opens_meanwhile(trial, come_up)
+        trial.finish()
+
+
 def name_moves(trial: Trial) -> None:
     """The server comes back at another address."""
     ports = [trial.proxy.port]
@@ -331,6 +376,7 @@ def first_address_is_dead(kind: str, trial: Trial) -> None:
 NAMES = [
     Fault("the resolver fails, then heals", partial(name_fails, socket.EAI_AGAIN), opens=False, told=LOST),
     Fault("the name is gone, then there", partial(name_fails, socket.EAI_NONAME), opens=False, told=LOST),
+    Fault("no resolver at boot, then there", name_fails_at_boot, opens=False, told=(Reconnecting, Connected)),
     Fault("the resolver says nothing", name_hangs, opens=False, told=LOST),
     Fault("the name leads elsewhere now", name_moves, opens=False, told=LOST),
     Fault("the first address refuses", partial(first_address_is_dead, "refusing"), opens=False, told=LOST),
@@ -342,7 +388,7 @@ def _named(faults: Sequence[Fault]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("fault", faults, ids=str)
 
 
-@_named(PROXY)
+@_named([*PROXY, *AT_BOOT])
 def test_proxy(fault: Fault, attempt: Try) -> None:
     attempt(fault, "The way is bad")
 

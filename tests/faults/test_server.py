@@ -60,6 +60,12 @@ def next_time(*scripts: Any) -> Scripts:
     return lambda trial: [trial.serve_then(steps.cut(), count=30), *scripts, trial.serve]
 
 
+def awaited(trial: Trial, count: int | None = None, then: Any = None) -> list[Any]:
+    """The script of a server that says when it is ready, and is good for so many messages."""
+    listen = steps.listen(trial.ledger.converse, count=count)
+    return [steps.accept(), steps.send({"type": "ready"}), listen, *filter(None, [then])]
+
+
 def first(*bad: Any) -> Scripts:
     """Already the first connection is bad, and so are all that follow."""
     return lambda trial: [list(bad)]
@@ -221,17 +227,26 @@ PHASES = [
         "silent before the session is accepted",
         partial(after, 2),
         scripts=lambda trial: [
-            [
-                steps.accept(),
-                steps.send({"type": "ready"}),
-                steps.listen(trial.ledger.converse, count=30),
-                steps.cut(),
-            ],
+            awaited(trial, count=30, then=steps.cut()),
             [steps.accept(), steps.listen()],
-            [steps.accept(), steps.send({"type": "ready"}), steps.listen(trial.ledger.converse)],
+            awaited(trial),
         ],
         dialect=partial(Plain, await_ready=True),
         told=(*LOST, Reconnecting),
+    ),
+    *(
+        Fault(
+            f"{name} before the session is accepted",
+            partial(after, 2),
+            scripts=lambda trial, step=step: [  # type: ignore[misc]
+                awaited(trial, count=30, then=steps.cut()),
+                [steps.accept(), step],
+                awaited(trial),
+            ],
+            dialect=partial(Plain, await_ready=True),
+            told=(*LOST, Reconnecting),
+        )
+        for name, step in (("cut", steps.cut()), ("reset", steps.reset()), ("closed", steps.close(1011)))
     ),
     Fault("cut in the middle of a turn", until_lost, scripts=then(steps.cut()), told=LOST),
     Fault(

@@ -57,7 +57,10 @@ class Trial:
         error: what ``open()`` raised.
         closing: seconds that ``close()`` took; ``close_error``: what it raised.
         healed: when the fault was over.
+        silenced: frames that were muted, and so arrived without their number.
     """
+
+    silenced = 0
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -204,8 +207,8 @@ class Trial:
             buffers = self.config.buffers
             if stats.frames_waiting > buffers.outbox / self.config.frame + 1:
                 self.overfull.append(f"{stats.frames_waiting} frames wait in the outbox")
-            if stats.sound_waiting > buffers.playback + 0.1:
-                self.overfull.append(f"{stats.sound_waiting} s of sound wait for the loudspeaker")
+            if stats.playback_ms > (buffers.playback + 0.1) * 1000:
+                self.overfull.append(f"{stats.playback_ms} ms of sound wait for the loudspeaker")
 
     # -- its course -----------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ MAKING = 900.0
 """Seconds that the making of an environment may take; pip has its own limit below this."""
 
 
-def vendor_python(vendor: str) -> Path:
-    """The interpreter that has this vendor's client; made if it is not there yet."""
-    made = subprocess.run(
+@cache
+def _made(vendor: str) -> subprocess.CompletedProcess[str]:
+    """Tried once: what cannot be installed for one test cannot be for the next."""
+    return subprocess.run(
         [str(ROOT / "script" / "interop"), vendor],
         capture_output=True,
         text=True,
@@ -28,6 +30,11 @@ def vendor_python(vendor: str) -> Path:
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def vendor_python(vendor: str) -> Path:
+    """The interpreter that has this vendor's client; made if it is not there yet."""
+    made = _made(vendor)
     assert made.returncode == 0, f"script/interop {vendor} failed:\n{made.stderr[-3000:]}"
     return ROOT / ".venv-interop" / vendor / "bin" / "python"
 

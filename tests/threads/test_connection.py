@@ -12,7 +12,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, peer, unused_port
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command
-from voicews.config import ClientConfig
+from voicews.config import AudioFormat, ClientConfig
 from voicews.dialects import Plain
 from voicews.dialects.base import Request
 from voicews.errors import (
@@ -23,9 +23,10 @@ from voicews.errors import (
     SessionExpired,
     VoicewsError,
 )
-from voicews.events import Event
+from voicews.events import Event, SoundOffered
 from voicews.history import History
 from voicews.stats import Counters
+from voicews.threads.collector import Collector
 from voicews.threads.connection import Connection, Ended, Linked, News, Ready
 
 
@@ -40,6 +41,7 @@ class Rig:
             ClientConfig(),
             outbox=DropOldestQueue[Command](10),
             counters=Counters(),
+            collector=Collector(dialect.collect),
             tell=self.news.put,
             hear=lambda event, generation: self.heard.put((event, generation)),
             sent=lambda command, at: None,
@@ -178,3 +180,20 @@ def test_a_dialect_that_fails_to_classify_does_not_keep_the_connection_alive(
     error = rig.end()
     assert isinstance(error, ConnectionClosed)
     assert "classify() failed" in caplog.text
+
+
+def test_what_was_fetched_comes_too_late_for_a_connection_that_is_over(make: Make, server: Peer) -> None:
+    rig = make(Plain(server.url))
+    server.call().close(1001)
+    rig.end()
+    rig.connection._collected(SoundOffered("http://localhost/"), (b"", AudioFormat()))
+    assert rig.heard.empty()
+
+
+def test_nobody_hears_what_is_said_to_an_aborted_connection(make: Make, server: Peer) -> None:
+    rig = make(Plain(server.url))
+    assert rig.news.get(timeout=PATIENCE) == Linked(7)
+    rig.connection.abort()
+    rig.connection.heard(SoundOffered("http://localhost/"))
+    assert rig.heard.empty()
+    rig.end()

@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 
 from tests.peer import PATIENCE, peer
-from voicews import Backoff, ClientConfig, Event, Tool, ToolCall, ToolCallCancelled, Unsupported, VoiceClient
+from voicews import (
+    Backoff,
+    ClientConfig,
+    Event,
+    State,
+    Tool,
+    ToolCall,
+    ToolCallCancelled,
+    Undelivered,
+    Unsupported,
+    VoiceClient,
+)
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.commands import Command, SendMessage, ToolResult
 from voicews.dialects import Plain, Session
@@ -167,7 +178,7 @@ def call() -> Iterator[Callable[..., Any]]:
                 _Calling(server.url),
                 microphone=SilenceSource(),
                 speaker=NullSink(),
-                config=ClientConfig(backoff=Backoff(initial=0.01), **config),
+                config=ClientConfig(**{"backoff": Backoff(initial=0.01), **config}),
             )
             return server, voice
 
@@ -210,6 +221,17 @@ def test_a_tool_that_takes_too_long_is_told_and_a_new_session_knows_new_tools(
 
         server.call().cut()
         assert server.call(2).wait_for_text("tools")["names"] == ["think", "late"]
+
+
+def test_a_result_that_comes_when_the_connection_is_gone_is_told(call: Callable[..., Any]) -> None:
+    server, voice = call(backoff=Backoff(initial=0.3, jitter=0.0))
+    with voice, voice.events(Undelivered) as told:
+        server.call().cut()
+        voice.wait_for(State.RECONNECTING, PATIENCE)
+        voice.send(ToolResult("1", 5))
+        assert told.get(PATIENCE) == Undelivered(ToolResult("1", 5), sent=False)
+        server.call(2).wait_for_text("tools")
+        assert "superseded" not in voice.stats().frames_dropped
 
 
 def test_calls_that_nobody_offered_are_left_to_a_callback(call: Callable[..., Any]) -> None:

@@ -109,6 +109,8 @@ class Microphone(AudioSource):
             before = time.monotonic()
             raw = stream.read(samples)
             now = time.monotonic()
+            if self._stream is not stream:
+                raise DeviceLostError("this thread hung in the microphone's driver, and was replaced")
             if not self._is_stale(samples / stream.format.rate, before, now):
                 self._framer.add(raw)
         return frame

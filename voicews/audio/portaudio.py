@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from voicews.audio.inheritance import never_freed
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
 from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
@@ -46,6 +49,7 @@ _PATIENCE = 5.0
 _lock = threading.Lock()
 _system: pyaudio.PyAudio | None = None
 _users = 0
+_streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Stream:
         self._left = False
         self.device = device
         self.format = format
+        _streams.add(self)
         self.latency = latency
         """Seconds between the device and the program, as PortAudio estimates it."""
 
@@ -137,6 +142,7 @@ class Stream:
         Raises:
             DeviceLostError: another thread hangs in the sound system.
         """
+        _streams.discard(self)
         with _locked():
             with contextlib.suppress(OSError):  # it is closed already if it has failed
                 self._raw.close()
@@ -414,3 +420,14 @@ def _default_index(system: pyaudio.PyAudio, direction: Direction) -> int | None:
         return int(system.get_default_output_device_info()["index"])
     except OSError:  # there is none
         return None
+
+
+def _after_fork() -> None:
+    """A child process leaves the parent's streams alone, even when it ends."""
+    global _lock, _system, _users
+    never_freed(_system, *_streams)
+    _lock, _system, _users = threading.Lock(), None, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

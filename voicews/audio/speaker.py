@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from voicews.audio.base import AudioSink
 from voicews.audio.clock import SAME_UTTERANCE, PlaybackClock
 from voicews.audio.convert import require_whole_samples
+from voicews.audio.inheritance import never_freed
 from voicews.audio.pulse import require_loudspeaker
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
@@ -59,6 +60,8 @@ _QUITTING = 1.0
 
 _mixer_lock = threading.Lock()
 _mixer_owner: Speaker | None = None
+_inherited = False
+"""True in a child process whose parent had a mixer open."""
 
 
 @dataclass
@@ -439,8 +442,23 @@ def _quit_at_exit() -> None:
     """What pygame would have done, but after clients have closed, and not beside a thread that plays."""
     pygame = sys.modules.get("pygame")
     owner = _mixer_owner
+    if _inherited:
+        return
     if pygame is not None and (owner is None or owner._end_with_the_interpreter()):
         pygame.quit()
+
+
+def _after_fork() -> None:
+    """A child process leaves the parent's mixer alone, even when it ends."""
+    global _mixer_lock, _inherited  # noqa: PLW0603
+    if _mixer_owner is not None:
+        never_freed(_mixer_owner, *_mixer_owner.__dict__.values())
+        _inherited = True
+    _mixer_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _how_to_install(why: object) -> str:

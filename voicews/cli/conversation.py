@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -200,7 +201,9 @@ def _renderer(
 ) -> Renderer:
     if json:
         return JsonLines(sys.stdout)
-    if plain or not sys.stdout.isatty():
+    # Nothing can be drawn on a dumb terminal, such as Emacs' shell or many a CI's.
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    if plain or dumb or not sys.stdout.isatty():
         return Lines(sys.stdout)
     try:
         from voicews.cli.screen import Screen

@@ -5,6 +5,7 @@ from voicews.dialects.deepgram_agent import DeepgramAgent
 from voicews.dialects.deepgram_listen import DeepgramListen
 from voicews.dialects.elevenlabs_agent import ElevenLabsAgent
 from voicews.dialects.gemini_live import GeminiLive
+from voicews.dialects.home_assistant_assist import HomeAssistantAssist
 from voicews.dialects.openai_realtime import OpenAIRealtime
 from voicews.dialects.plain import Plain
 from voicews.dialects.vosk import Vosk
@@ -16,6 +17,7 @@ __all__ = [
     "Dialect",
     "ElevenLabsAgent",
     "GeminiLive",
+    "HomeAssistantAssist",
     "OpenAIRealtime",
     "Plain",
     "Request",

@@ -15,12 +15,15 @@ from urllib.parse import urlsplit
 
 from voicews.commands import Command
 from voicews.config import AudioFormat
-from voicews.errors import VoicewsError
-from voicews.events import Event
+from voicews.errors import Unsupported, VoicewsError
+from voicews.events import Event, SoundOffered
 from voicews.history import History
 from voicews.tools import Tool
 
-__all__ = ["Dialect", "Request", "Session", "bare_url"]
+__all__ = ["Dialect", "Request", "Session", "Sound", "bare_url"]
+
+Sound = tuple[bytes, AudioFormat]
+"""Samples, interleaved, and what they are."""
 
 
 def bare_url(url: str) -> str:
@@ -79,6 +82,14 @@ class Dialect(ABC):
             tools: the functions that the server may call, by :class:`~voicews.events.ToolCall`.
         """
 
+    def collect(self, offer: SoundOffered) -> Sound:
+        """Fetch an answer's sound, and decode it.  Runs on a thread of its own, where it may wait.
+
+        Raises:
+            VoicewsError: it cannot be had; the session is told.
+        """
+        raise Unsupported(f"{type(self).__name__} has nothing to fetch")
+
     def classify(self, error: VoicewsError) -> VoicewsError:
         """Overrule what an error means, by returning another one (a fatal
         :class:`~voicews.errors.ServiceError` for a close code of the vendor's, say)."""
@@ -86,7 +97,7 @@ class Dialect(ABC):
 
 
 class Session(ABC):
-    """The rules of one connection.  The client calls it from two threads, under one lock."""
+    """The rules of one connection.  The client calls it from several threads, under one lock."""
 
     tick_interval: float | None = None
     """Seconds between calls of :meth:`tick`; None if it needs none."""
@@ -125,6 +136,10 @@ class Session(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Say that nothing more will come."""
+
+    def collected(self, offer: SoundOffered, sound: Sound | VoicewsError) -> list[Event]:
+        """Take what :meth:`Dialect.collect` brought for an offer of this session, or why it failed."""
+        return []
 
     def classify(self, error: VoicewsError) -> VoicewsError:
         """What the end of this very connection means, where that depends on what was said before: what

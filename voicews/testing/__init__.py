@@ -16,6 +16,7 @@ from voicews.testing.elevenlabs_agent import FakeElevenLabsAgent, FakeElevenLabs
 from voicews.testing.fault_proxy import FaultProxy
 from voicews.testing.fault_server import FaultConnection, FaultServer
 from voicews.testing.gemini_live import FakeGeminiConnection, FakeGeminiLive
+from voicews.testing.home_assistant import FakeHomeAssistant, FakeHomeAssistantConnection
 from voicews.testing.openai_realtime import FakeOpenAIConnection, FakeOpenAIRealtime
 from voicews.testing.script import FakeAnswer
 from voicews.testing.server import FactMissing, FakeConnection, FakeServer
@@ -35,6 +36,8 @@ __all__ = [
     "FakeElevenLabsAgentConnection",
     "FakeGeminiConnection",
     "FakeGeminiLive",
+    "FakeHomeAssistant",
+    "FakeHomeAssistantConnection",
     "FakeOpenAIConnection",
     "FakeOpenAIRealtime",
     "FakeServer",

@@ -23,7 +23,7 @@ __all__ = ["Gate", "Link", "Listener", "Refusal", "Tap"]
 _GRACE = 1.0
 """Seconds that a client has to answer a Close frame, and to shake hands while the server closes."""
 
-Refusal = tuple[int, Mapping[str, str], str]
+Refusal = tuple[int, Mapping[str, str], str | bytes]
 """HTTP status, headers and body."""
 
 
@@ -257,7 +257,10 @@ class Listener:
         if refusal is None:
             return None
         status, further, body = refusal
-        response = connection.respond(status, body)
+        response = connection.respond(status, body if isinstance(body, str) else "")
+        if isinstance(body, bytes):
+            response.body = body
+            further = {**further, "Content-Length": str(len(body))}
         for name, value in further.items():
             if name in response.headers:
                 del response.headers[name]

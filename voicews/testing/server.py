@@ -515,7 +515,9 @@ class FakeServer(Generic[C]):
             if one.is_open:
                 one.drop(reset=reset)
 
-    def judge(self, path: str, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], str] | None:
+    def judge(
+        self, path: str, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], str | bytes] | None:
         """Overridden by fakes that look at keys and addresses.
 
         Args:
@@ -523,7 +525,7 @@ class FakeServer(Generic[C]):
             headers: names in lower case.
 
         Returns:
-            HTTP status, headers and body to refuse with; None (the default) lets the client in.
+            HTTP status, headers and body to answer with instead; None (the default) lets the client in.
         """
         return None
 

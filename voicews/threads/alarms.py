@@ -13,8 +13,11 @@ class Alarms:
     def __init__(self) -> None:
         self._times: dict[str, float] = {}
 
-    def set(self, name: str, seconds: float) -> None:
-        """Ring ``seconds`` from now."""
+    def set(self, name: str, seconds: float | None) -> None:
+        """Ring ``seconds`` from now; with None never."""
+        if seconds is None:
+            self.clear(name)
+            return
         self._times[name] = time.monotonic() + seconds
 
     def is_set(self, name: str) -> bool:

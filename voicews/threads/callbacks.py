@@ -16,6 +16,7 @@ from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.deadline import Deadline
 from voicews.errors import ConfigError, InvalidState, SlowCallback
 from voicews.events import AudioReceived, CallbackError, Event, Token, Transcript
+from voicews.stats import Stats
 from voicews.threads.worker import Worker
 
 __all__ = ["Callback", "Callbacks", "EventStream", "Handlers", "is_droppable", "require_event_class"]
@@ -28,7 +29,9 @@ Callback = Callable[..., Any]
 
 def is_droppable(event: Event) -> bool:
     """Events that a slow reader may miss: a later one says more, or the sound is played anyway."""
-    return isinstance(event, Token | AudioReceived) or (isinstance(event, Transcript) and not event.final)
+    return isinstance(event, Token | AudioReceived | Stats) or (
+        isinstance(event, Transcript) and not event.final
+    )
 
 
 def _name_of(callback: Callback) -> str:
@@ -263,6 +266,11 @@ class Callbacks(Worker):
     def stop(self) -> None:
         """End as :meth:`finish` does: events are never thrown away."""
         self.finish()
+
+    @property
+    def waiting(self) -> int:
+        """Events in line for the callbacks."""
+        return self._events.qsize()
 
     @property
     def dropped(self) -> dict[str, int]:

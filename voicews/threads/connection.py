@@ -11,10 +11,11 @@ from voicews.buffers import DropOldestQueue
 from voicews.commands import Command
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
-from voicews.dialects.base import Dialect, Session
+from voicews.dialects.base import Dialect, Session, Sound
 from voicews.errors import ConnectFailed, ConnectionClosed, VoicewsError
-from voicews.events import Event
+from voicews.events import Event, SoundOffered
 from voicews.stats import Counters
+from voicews.threads.collector import Collector
 from voicews.threads.receiver import Listener, Receiver
 from voicews.threads.sender import Sender, ping_payload
 from voicews.threads.worker import Worker
@@ -61,8 +62,10 @@ class Connection(Listener):
     Args:
         generation: its number, counted from 1.
         session: made for it by the dialect.
+        collector: fetches sound that the session is offered.
         tell: gets the news; called from the connection's threads.
-        hear: gets what the server says; called from the receiver thread.
+        hear: gets what the server says; called from the receiver thread, and from those that fetch
+            sound for the session.
         sent: gets each command that has gone into the kernel, and when; called from the sender thread.
         refused: gets each command that the session could not say; likewise.
     """
@@ -76,6 +79,7 @@ class Connection(Listener):
         *,
         outbox: DropOldestQueue[Command],
         counters: Counters,
+        collector: Collector,
         tell: Callable[[News], None],
         hear: Callable[[Event, int], None],
         sent: Callable[[Command, float], None],
@@ -86,6 +90,7 @@ class Connection(Listener):
         self._dialect = dialect
         self._config = config
         self._outbox = outbox
+        self._collector = collector
         self._tell = tell
         self._hear = hear
         self._sent = sent
@@ -94,7 +99,7 @@ class Connection(Listener):
         self._lock = threading.Lock()
         self._transport: Transport | None = None
         self._sender: Sender | None = None
-        self._aborted = False
+        self._aborted = self._over = False
         self._named: BaseException | None = None
         self._sender_error: BaseException | None = None
         self._receiver = Receiver(
@@ -182,6 +187,7 @@ class Connection(Listener):
             timeouts=self._config.timeouts,
             limits=self._config.limits,
             tls=self._config.tls,
+            proxy=self._config.proxy,
         )
         with self._lock:
             if self._aborted:
@@ -210,10 +216,14 @@ class Connection(Listener):
         self._tell(Ready(self.generation))
 
     def heard(self, event: Event) -> None:
-        if not self._aborted:
-            self._hear(event, self.generation)
+        if self._aborted:
+            return
+        self._hear(event, self.generation)
+        if isinstance(event, SoundOffered):
+            self._collector.collect(event, self._collected)
 
     def ended(self, error: BaseException | None) -> None:
+        self._over = True
         self._tell(Ended(self.generation, self._one_error(error)))
 
     def _one_error(self, error: BaseException | None) -> BaseException | None:
@@ -232,6 +242,19 @@ class Connection(Listener):
         except BaseException:  # the connection must end, whatever the dialect thinks of it
             log.exception("%s: classify() failed", type(self._dialect).__name__)
             return cause
+
+    # -- for the collector, on its threads ------------------------------------------------------
+
+    def _collected(self, offer: SoundOffered, sound: Sound | VoicewsError) -> None:
+        """Give the session what was fetched for it; runs on the thread that fetched it."""
+        if self._over:
+            return
+        with self._session_lock:
+            events = self.session.collected(offer, sound)
+        for event in events:
+            self.heard(event)
+        if self._sender is not None:
+            self._sender.poke()
 
     # -- for the sender, on its thread ----------------------------------------------------------
 

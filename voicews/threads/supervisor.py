@@ -36,7 +36,6 @@ from voicews.events import (
     Reconnecting,
     ResponseStarted,
     SessionExpiring,
-    SpeechStopped,
     StateChanged,
     ToolCall,
     ToolCallCancelled,
@@ -57,15 +56,17 @@ from voicews.lifecycle import (
     TornDown,
 )
 from voicews.lifecycle import Connected as SessionAccepted
-from voicews.stats import Counters
+from voicews.stats import Counters, Stats
 from voicews.systemd import notify
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Callbacks, Handlers
+from voicews.threads.collector import Collector
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
 from voicews.threads.devices import LOOK, DeviceOpened, Devices, PlayedOut
 from voicews.threads.drops import Drops
 from voicews.threads.floor import Expiring, Floor, Quiet
 from voicews.threads.player import Player
+from voicews.threads.statistics import Statistics
 from voicews.threads.toolbox import Toolbox
 from voicews.threads.worker import Worker
 from voicews.tools import Tool
@@ -86,8 +87,7 @@ _CAPTURE = 1.0
 _PLAYING_OUT = 2.0
 """Seconds that playing out may take beyond the sound in the playback buffer."""
 _OVERDUE = 2.0
-"""Seconds beyond the connect timeout after which an attempt that hangs in the user's
-``request()`` is abandoned."""
+"""Seconds beyond the connect timeout after which an attempt that hangs in ``request()`` is abandoned."""
 
 
 class Supervisor(Worker):
@@ -131,12 +131,12 @@ class Supervisor(Worker):
         self._history = history
         self._changed = changed
         self._ended = ended
-        self.counters = Counters()
+        self._counters = Counters()
         self.outbox: DropOldestQueue[Command] = DropOldestQueue(
             max(1, round(config.buffers.outbox / config.frame)),
             droppable=lambda command: isinstance(command, SendAudio),
         )
-        self._mailbox: DropOldestQueue[object] = DropOldestQueue(_MAILBOX, droppable=_never)
+        self._mailbox: DropOldestQueue[object] = DropOldestQueue(_MAILBOX, droppable=lambda _mail: False)
         self.callbacks = Callbacks(
             handlers,
             maxsize=config.buffers.events,
@@ -146,6 +146,7 @@ class Supervisor(Worker):
         self._handlers = handlers
         self._tools = tools
         self._toolbox = Toolbox(tools, self._answer)
+        self._collector = Collector(dialect.collect)
         self._devices = Devices(
             dialect,
             microphone,
@@ -153,7 +154,7 @@ class Supervisor(Worker):
             config,
             silence_for=silence_for,
             outbox=self.outbox,
-            counters=self.counters,
+            counters=self._counters,
             is_muted=is_muted,
             emit=self._emit_and_follow,
             opened=lambda device, error: self.post(DeviceOpened(device, error)),
@@ -167,13 +168,9 @@ class Supervisor(Worker):
         self._connection: Connection | None = None
         self._session: Session | None = None
         self._generation = 0
-        self._accepted = 0
         self._accepted_generation = 0
-        self._speech_stopped_at: float | None = None
         self._ping_at = 0.0
         self._alarms = Alarms()
-        self._began = time.monotonic()
-        self._took: float | None = None
         self._floor = Floor()
         self._moving_on = False
         self.drops = Drops(
@@ -183,6 +180,15 @@ class Supervisor(Worker):
                 "events": lambda: self.callbacks.dropped,
             },
             self.callbacks.emit,
+        )
+        self._statistics = Statistics(
+            self._counters,
+            frame=config.frame,
+            waiting=self.outbox.qsize,
+            drops=self.drops.counts,
+            traffic=self._traffic,
+            devices=self._devices,
+            callbacks=self.callbacks,
         )
         self._abandoned: list[Connection] = []
         self.play_out = False
@@ -218,27 +224,17 @@ class Supervisor(Worker):
         return self._config.timeouts.close + playing_out + 1.0
 
     @property
-    def seconds(self) -> float:
-        """How long the run has lasted, or did."""
-        return self._took if self._took is not None else time.monotonic() - self._began
-
-    @property
     def connections(self) -> int:
         """Sessions accepted so far."""
-        return self._accepted
+        return self._statistics.connections
 
-    @property
-    def overflows(self) -> int:
-        """Times that the microphone lost sound."""
-        return self._devices.capture.overflows
+    def stats(self) -> Stats:
+        """What was counted and measured so far."""
+        return self._statistics.snapshot()
 
-    def traffic(self) -> tuple[int, int]:
-        """Bytes sent and received, on all connections."""
-        sent, received = self.counters.count("bytes_sent"), self.counters.count("bytes_received")
+    def _traffic(self) -> tuple[int, int]:
         connection = self._connection
-        if connection is not None:
-            sent, received = sent + connection.bytes_sent, received + connection.bytes_received
-        return sent, received
+        return (connection.bytes_sent, connection.bytes_received) if connection is not None else (0, 0)
 
     def _callback_failed(self, error: BaseException) -> None:
         """Runs on the callbacks thread."""
@@ -266,8 +262,9 @@ class Supervisor(Worker):
     def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
         if isinstance(command, SendAudio):
-            self.counters.add("frames_sent")
+            self._statistics.frame_sent()
         elif isinstance(command, SendText):
+            self._statistics.asked_in_writing()
             # The server may have answered already, but not before it was asked.
             self._history.add("user", command.text, at=at)
 
@@ -276,21 +273,16 @@ class Supervisor(Worker):
         self.callbacks.emit(Undelivered(command, sent=False))
 
     def _hear(self, event: Event, generation: int) -> None:
-        """Send what the server said where it belongs; runs on the receiver thread."""
+        """Send what the server said where it belongs; runs on the thread that heard it."""
+        self._statistics.heard(event)
         match event:
             case AudioReceived():
-                if self._speech_stopped_at is not None:
-                    self.counters.sample("response", time.monotonic() - self._speech_stopped_at)
-                    self._speech_stopped_at = None
-                self.counters.add("sound_received", event.format.seconds(event.pcm))
                 self.player.feed(event, generation)
             case Interrupted(heard_ms=None):
                 self.player.flush()
                 return
             case ResponseStarted():
                 self.player.begin_answer(generation)
-            case SpeechStopped():
-                self._speech_stopped_at = time.monotonic()
             case Transcript(final=True):
                 self._history.add(event.role, event.text, instead_of=event.replaces)
             case SessionExpiring():
@@ -305,6 +297,7 @@ class Supervisor(Worker):
         """Run until CLOSED or FAILED."""
         self.callbacks.start()
         self._alarms.set("housekeeping", LOOK)
+        self._alarms.set("stats", self._config.stats_interval)
         try:
             self._act_on(Open())
             while not self._lifecycle.state.ended:
@@ -327,7 +320,7 @@ class Supervisor(Worker):
             self._mailbox.shutdown(immediate=True)
             self.callbacks.finish()
             self._ended(self)
-            self._took = self.seconds
+            self._statistics.end()
             with self._changed:
                 self.over = True
                 self._changed.notify_all()
@@ -383,6 +376,7 @@ class Supervisor(Worker):
             notify(f"STATUS={new.name}")
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
+            self._statistics.session_missing()
             # The first says what is wrong; the others would only say it again.
             level = logging.WARNING if order.attempt == 1 else logging.INFO
             log.log(level, "%s; trying again in %.1f s", fact.error, order.delay)
@@ -411,6 +405,9 @@ class Supervisor(Worker):
                 self._fail_with(self._devices.look(connected=connected))
                 notify("WATCHDOG=1")
                 self._alarms.set("housekeeping", LOOK)
+            case "stats":
+                self._alarms.set("stats", self._config.stats_interval)
+                self.callbacks.emit(self.stats())
             case _ if alarm.startswith(_TOOL):
                 self._toolbox.expire(alarm.removeprefix(_TOOL), self._config.tool_timeout)
             case "devices":
@@ -437,10 +434,10 @@ class Supervisor(Worker):
     def _dial(self) -> None:
         self._generation += 1
         # They were about what went with the last connection.
-        self.outbox.drop_if(
-            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult),
-            "superseded",
+        superseded = self.outbox.take_if(
+            lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult)
         )
+        self._tell_undelivered(superseded, sent=False)
         session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
         self._session = session
         self._connection = Connection(
@@ -449,7 +446,8 @@ class Supervisor(Worker):
             session,
             self._config,
             outbox=self.outbox,
-            counters=self.counters,
+            counters=self._counters,
+            collector=self._collector,
             tell=self.post,
             hear=self._hear,
             sent=self._sent,
@@ -466,11 +464,11 @@ class Supervisor(Worker):
                 self._alarms.clear("overdue")
                 self._alarms.set("session", self._config.timeouts.session)
             case Ready():
-                self._accepted += 1
+                self._statistics.session_accepted()
                 self._accepted_generation = news.generation
                 self._alarms.clear("session")
                 self._act_on(SessionAccepted())
-                self.callbacks.emit(Connected(news.generation, resumed=self._accepted > 1))
+                self.callbacks.emit(Connected(news.generation, resumed=self.connections > 1))
                 if self._config.timeouts.ping_interval is not None:
                     self._ping()
             case Failing():
@@ -499,8 +497,7 @@ class Supervisor(Worker):
         self._floor.reset()
         self._toolbox.cancel_all()
         if connection is not None:
-            self.counters.add("bytes_sent", connection.bytes_sent)
-            self.counters.add("bytes_received", connection.bytes_received)
+            self._statistics.bytes_passed(connection.bytes_sent, connection.bytes_received)
 
     def _abort(self, error: BaseException | None) -> None:
         if self._connection is not None:
@@ -582,6 +579,7 @@ class Supervisor(Worker):
         self.drops.tell()
         threads = self._devices.alive()
         threads.extend(self._toolbox.alive(deadline.remaining()))
+        threads.extend(self._collector.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
         self.survivors = tuple(thread for thread in threads if thread.is_alive())
@@ -632,10 +630,6 @@ class Supervisor(Worker):
             deadline = Deadline(_GRACE)
         self.player.stop()
         self.player.ended_within(deadline.remaining())
-
-
-def _never(_mail: object) -> bool:
-    return False
 
 
 def _most_of(deadline: Deadline) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
+from typing import Any
 
 from deepgram import DeepgramClient
 from deepgram.agent.v1.types import (
@@ -38,10 +39,11 @@ settings = AgentV1Settings.model_validate(
         },
     }
 )
-heard, sound = [], []
+heard: list[list[object]] = []
+sound: list[int] = []
 
 
-def read_until(connection: object, kind: str) -> object:
+def read_until(connection: Any, kind: str) -> Any:
     while True:
         message = connection.recv()
         if isinstance(message, bytes):

@@ -17,12 +17,13 @@ from deepgram.listen.v1.types import ListenV1Configure
 LOUD = struct.pack("<h", 4000) * 1600
 address = sys.argv[1]
 place = DeepgramClientEnvironment(base=address, production=address, agent=address, agent_rest=address)
-heard = []
+heard: list[list[object]] = []
 
 
 def note(message: object) -> None:
     channel = getattr(message, "channel", None)
-    words = channel.alternatives[0].transcript if hasattr(channel, "alternatives") else None
+    alternatives = getattr(channel, "alternatives", None)
+    words = alternatives[0].transcript if alternatives else None
     heard.append([type(message).__name__, words, bool(getattr(message, "is_final", False))])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from typing import Any
 
 import deepgram.agent.v1.types as agent
 import deepgram.listen.v1.types as listen
@@ -16,7 +17,7 @@ from deepgram.listen.v1.client import V1Client
 IRREGULAR = {"FunctionCallResponse": "SendFunctionCallResponse"}
 
 
-def complaint(service: str, message: dict) -> str | None:
+def complaint(service: str, message: dict[str, Any]) -> str | None:
     kind = message.get("type", "")
     models, prefix = (listen, "ListenV1") if service == "listen" else (agent, "AgentV1")
     model = getattr(models, prefix + IRREGULAR.get(kind, kind), None)

@@ -10,14 +10,15 @@ import json
 import struct
 import sys
 import threading
+from collections.abc import Callable
 
 from elevenlabs import ElevenLabs
 from elevenlabs.conversational_ai.conversation import AudioInterface, ClientTools, Conversation
 
 LOUD = struct.pack("<h", 4000) * 1600
 news = threading.Condition()
-heard = []
-sound = []
+heard: list[list[object]] = []
+sound: list[int] = []
 
 
 def note(*what: object) -> None:
@@ -32,8 +33,8 @@ def wait_for(*what: object) -> None:
             raise SystemExit(f"no {what} among {heard}")
 
 
-class Sound(AudioInterface):
-    def start(self, input_callback: object) -> None:
+class Sound(AudioInterface):  # type: ignore[misc]
+    def start(self, input_callback: Callable[[bytes], None]) -> None:
         self.speak = input_callback
         note("started")
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from importlib.metadata import version
+from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 
-import websockets
 from openai import OpenAI
 
 from voicews.testing import FakeOpenAIRealtime
 
-said = []
+said: list[Any] = []
 with FakeOpenAIRealtime(answers=["Hello yourself."]) as server:
     client = OpenAI(
         api_key="any", base_url="http://127.0.0.1:1/v1", websocket_base_url=f"{server.address}/v1"
@@ -28,4 +29,4 @@ with FakeOpenAIRealtime(answers=["Hello yourself."]) as server:
     code = server.connection().wait_until_closed()
 text = [event.transcript for event in said if event.type == "response.output_audio_transcript.done"]
 left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-print(json.dumps({"websockets": websockets.__version__, "said": text, "code": code, "threads": left}))
+print(json.dumps({"websockets": version("websockets"), "said": text, "code": code, "threads": left}))

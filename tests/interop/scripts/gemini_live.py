@@ -93,7 +93,7 @@ async def main() -> None:
                 break
             if message.session_resumption_update:
                 facts["handle"] = message.session_resumption_update.new_handle
-    async with client.aio.live.connect(model="any", config=config(facts["handle"])) as session:
+    async with client.aio.live.connect(model="any", config=config(str(facts["handle"]))) as session:
         await session.send_realtime_input(text="Still there?")
         facts["resumed"] = summary(await hear(session))
     print(json.dumps(facts))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from google.genai import types
 
 
-def complaint(side: str, message: dict) -> str | None:
+def complaint(side: str, message: dict[str, Any]) -> str | None:
     checked = json.loads(json.dumps(message))
     config = checked.get("setup", {}).pop("realtimeInputConfig", None) if side == "client" else None
     model = types.LiveClientMessage if side == "client" else types.LiveServerMessage

@@ -10,6 +10,7 @@ import base64
 import json
 import struct
 import sys
+from typing import Any
 
 from openai import OpenAI
 
@@ -21,8 +22,8 @@ facts: dict[str, object] = {}
 
 with client.realtime.connect(model="any-model") as talk:
 
-    def hear(step: str, last: str) -> list:
-        events = []
+    def hear(step: str, last: str) -> list[Any]:
+        events: list[Any] = []
         while not events or events[-1].type != last:
             events.append(talk.recv())
         steps[step] = [type(event).__name__ for event in events]
