@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["AWAY", "PHASES", "Mark", "Outage", "Phase", "Span", "Story", "Utterance", "Wait", "tell"]
+__all__ = [
+    "AWAY",
+    "PHASES",
+    "Mark",
+    "Outage",
+    "Phase",
+    "Span",
+    "Story",
+    "Utterance",
+    "Wait",
+    "speech",
+    "tell",
+]
 
 PHASES = {
     "endpointing": "the server noticed that you had finished",
