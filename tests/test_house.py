@@ -43,6 +43,7 @@ ONLY = {
     "pygame": {"audio.speaker"},
     "rich": {"cli.screen"},
     "matplotlib": {"timeline.drawing"},
+    "soundfile": {"dialects.file_sound"},
 }
 """Who may import which library, at whatever depth."""
 
