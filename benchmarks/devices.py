@@ -136,7 +136,7 @@ def _hush(virtual: VirtualSound, talker: Callable[[str], int | None], times: int
 
 def sound(full: bool) -> dict[str, Measure]:
     """Mouth to ear, and a word to silence."""
-    rounds, seconds, hushes = (5, 8.0, 10) if full else (1, 3.0, 3)
+    rounds, seconds, hushes = (3, 6.0, 10) if full else (1, 3.0, 3)
     times: dict[str, list[float]] = {"ours": [], "floor": []}
     silent: dict[str, list[float]] = {"ours": [], "floor": []}
     with VirtualSound(_RATE) as virtual, Server() as server:

@@ -60,7 +60,7 @@ def reconnect(full: bool) -> dict[str, Measure]:
 
     The microphone is ten times as fast as a real one, so that the link is timed and not the wait for a frame.
     """
-    cuts = 60 if full else 12
+    cuts = 40 if full else 12
     logging.getLogger("voicews").setLevel(logging.CRITICAL)  # it would tell of each of these cuts
     measure = Measure("P7")
     for wire in ("plain", "TLS"):
@@ -129,7 +129,7 @@ def _open_bare(server: Server) -> float:
 
 def start(full: bool) -> dict[str, Measure]:
     """P8: imports, each in a fresh interpreter; and opening."""
-    rounds = 30 if full else 7
+    rounds = 15 if full else 7
     measure = Measure("P8")
     _time_of("from voicews import VoiceClient; import websocket")  # compiles what was not
     codes = {

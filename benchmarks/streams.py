@@ -32,7 +32,7 @@ def _compare(
 
 def duplex(full: bool) -> dict[str, Measure]:
     """P1, P2, P3 and P4 come from the same runs."""
-    rounds, seconds = (15, 10.0) if full else (3, 2.0)
+    rounds, seconds = (5, 6.0) if full else (3, 2.0)
     found = {name: Measure(name) for name in ("P1", "P2", "P3", "P4")}
     for wire in ("plain", "TLS"):
         names = ["bare", "ours", "queues"] + (["tutorial"] if wire == "plain" else [])
@@ -110,7 +110,7 @@ def duplex(full: bool) -> dict[str, Measure]:
 
 def many(full: bool) -> dict[str, Measure]:
     """P9: 1, 10 and 50 clients in one process."""
-    rounds, seconds = (5, 8.0) if full else (1, 2.0)
+    rounds, seconds = (3, 5.0) if full else (1, 2.0)
     counts = (1, 10, 50)
     runs: dict[int, list[Run]] = {count: [] for count in counts}
     with Server() as server:
@@ -139,7 +139,7 @@ def many(full: bool) -> dict[str, Measure]:
 
 def busy(full: bool) -> dict[str, Measure]:
     """P10: with a busy thread of pure Python in the program, and on a quarter of a core."""
-    rounds, seconds = (7, 8.0) if full else (1, 2.0)
+    rounds, seconds = (3, 5.0) if full else (1, 2.0)
     measure = Measure("P10")
     for what, arguments, quota in (
         ("a busy thread", ["--burner"], None),
