@@ -22,6 +22,7 @@ _BUFFER = 16.0
 """Milliseconds of the mixer's buffer, at the 16 kHz of the stream."""
 _WINDOW, _STEP, _LONGEST = 0.2, 0.1, 0.6
 _LOUD = 500
+_PATIENCE = 90
 
 
 class Program:
@@ -36,6 +37,8 @@ class Program:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self._alarm = threading.Timer(_PATIENCE, self._process.kill)  # it may crash, but not hang
+        self._alarm.start()
         if self.line() != "open":
             raise RuntimeError(f"{arguments[0]} did not open the virtual devices")
 
@@ -59,6 +62,8 @@ class Program:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+        finally:
+            self._alarm.cancel()
 
 
 def _samples(ear: Ear) -> Any:

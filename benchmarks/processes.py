@@ -61,7 +61,12 @@ class Server:
 
     def _line(self) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        alarm = threading.Timer(_PATIENCE, self._process.kill)  # a benchmark may crash, but not hang
+        alarm.start()
+        try:
+            return self._process.stdout.readline()
+        finally:
+            alarm.cancel()
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import selectors
 import socket
 import ssl
@@ -107,10 +108,14 @@ class Server:
                     link.send(framed(stamped(time.monotonic_ns(), _FRAME)))
 
     def command(self, _: object) -> None:
-        line = sys.stdin.readline().strip()
-        if not line:
-            self.running = False
-        elif line in ("talk", "hush"):
+        # Not by readline(): it would keep a second line where the selector does not see it.
+        lines = os.read(sys.stdin.fileno(), 4096).decode().split()
+        self.running = bool(lines)
+        for line in lines:
+            self.obey(line)
+
+    def obey(self, line: str) -> None:
+        if line in ("talk", "hush"):
             for link in self.links.values():
                 if link.mode == "/talk":
                     self.said.append(time.monotonic_ns())
