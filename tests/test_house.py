@@ -41,7 +41,7 @@ ONLY = {
     "websocket": {"transport", "handshake"},
     "pyaudio": {"audio.portaudio"},
     "pygame": {"audio.speaker"},
-    "rich": {"cli.screen"},
+    "rich": {"cli.bench_screen", "cli.screen"},
 }
 """Who may import which library, at whatever depth."""
 

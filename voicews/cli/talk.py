@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from voicews.cli.arguments import HelpFormatter, add_display_options, add_sound_options, count, header
+from voicews.cli.arguments import (
+    HelpFormatter,
+    add_display_options,
+    add_header_option,
+    add_sound_options,
+    count,
+)
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import EXIT_CODES, OK
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
@@ -41,14 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("url", metavar="URL", help="where the server is: ws://host:port/path or wss://…")
     add_sound_options(parser)
     add_question_options(parser)
-    parser.add_argument(
-        "--header",
-        type=header,
-        action="append",
-        default=[],
-        metavar='"NAME: VALUE"',
-        help="a further header of the handshake; may be given several times",
-    )
+    add_header_option(parser)
     parser.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
