@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.cli.answering import tone, until_hung_up
 from tests.cli.conftest import Command
@@ -19,6 +21,7 @@ from voicews.audio import Resampler
 from voicews.cli import main
 from voicews.cli.bench_plot import plot
 from voicews.cli.bench_report import Spread, bars, report, to_json
+from voicews.cli.bench_screen import BenchScreen
 from voicews.cli.measurement import Measurement, Progress
 from voicews.dialects import Plain
 from voicews.errors import ConnectionClosed
@@ -274,3 +277,19 @@ def test_a_server_without_pongs_is_told() -> None:
     lines = report(Progress(connect=0.01, phase="done", pings=30), "ws://x")
     assert "  not measured: the server answers no pings" in lines
     assert "throughput             not measured" in lines
+
+
+def test_the_screen_shows_the_report_and_how_far_it_is() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=40, color_system=None)
+    progress = Progress(phase="pings and sound", share=0.5, connect=0.01, pings=3, rtts=[(0.1, 0.002)])
+    with BenchScreen(progress, "ws://x", console) as screen:
+        screen.draw()
+        shown = out.getvalue()
+        assert "pings and sound" in shown
+        assert "median 2.0 ms" in shown
+        assert "Ctrl+C ends it" in shown
+        progress.phase, progress.up, progress.bytes_per_second = "done", 64000.0, 32000
+    last = out.getvalue().removeprefix(shown)
+    assert "up 0.5 Mbit/s (2 x real time)" in last
+    assert "Ctrl+C ends it" not in last

@@ -15,6 +15,7 @@ __all__ = [
     "add_display_options",
     "add_header_option",
     "add_interruptions_option",
+    "add_record_option",
     "add_sound_options",
     "add_verbosity",
     "count",
@@ -120,6 +121,16 @@ def add_interruptions_option(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="the server does not listen while it speaks: for a loudspeaker beside the microphone, "
         "where it would hear itself",
+    )
+
+
+def add_record_option(parser: argparse.ArgumentParser) -> None:
+    """``--record``."""
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="record both sides, and all that happens, in this folder; `voicews timeline DIR` draws it",
     )
 
 

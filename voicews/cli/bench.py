@@ -17,10 +17,10 @@ from voicews.dialects.plain import Plain
 __all__ = ["add_parser", "run"]
 
 _EXAMPLES = f"""\
-Pings go out ten times a second. Meanwhile marked sound is sent in real time, and
-looked for in what comes back: from a server that sends sound back, also changed,
-that is the echo's latency. In the end 5 s of silence are sent as fast as they go.
-A server that does not send sound back is measured without the echo.
+Pings go out ten times a second. Meanwhile marked sound is sent in real time,
+and looked for in what comes back: from a server that sends sound back, also
+changed, that is the echo's latency. In the end 5 s of silence are sent as fast
+as they go. A server that sends no sound back is measured without the echo.
 
 examples:
   voicews bench ws://localhost:8765

@@ -13,7 +13,7 @@ from voicews.cli.measurement import Progress
 from voicews.cli.narration import milliseconds
 from voicews.stats import quantile
 
-__all__ = ["Spread", "bars", "report", "to_json"]
+__all__ = ["Spread", "bar_lines", "bars", "report", "to_json"]
 
 _ROWS = 8
 _STEPS = (1, 2, 2.5, 5, 10)
