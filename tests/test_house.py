@@ -42,6 +42,7 @@ ONLY = {
     "pyaudio": {"audio.portaudio"},
     "pygame": {"audio.speaker"},
     "rich": {"cli.screen"},
+    "soundfile": {"dialects.file_sound"},
 }
 """Who may import which library, at whatever depth."""
 

@@ -251,7 +251,15 @@ class DeviceNotFound(AudioError):
 
 
 class DeviceLostError(AudioError):
-    """A sound device that worked has stopped: unplugged, or its sound server died."""
+    """A sound device that worked has stopped: unplugged, or its sound server died.
+
+    Attributes:
+        hangs: True if the device is there, but neither it nor its driver answers.
+    """
+
+    def __init__(self, message: str, *, hangs: bool = False) -> None:
+        self.hangs = hangs
+        super().__init__(message)
 
 
 class AudioStalled(AudioError):
