@@ -971,17 +971,25 @@ def test_what_another_thread_is_about_to_open_is_closed(
     opener.join()
 
 
+THREADS = ["callbacks", "supervisor", "capture", "player", "receiver", "sender"]
+
+
+@pytest.mark.parametrize("missing", THREADS)
 def test_where_no_thread_is_left_it_can_be_opened_later(
-    server: Peer, monkeypatch: pytest.MonkeyPatch
+    missing: str, server: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_thread(self: Supervisor) -> None:
-        raise RuntimeError("can't start new thread")
+    start = threading.Thread.start
+
+    def start_others(self: threading.Thread) -> None:
+        if self.name == f"voicews-{missing}":
+            raise RuntimeError("can't start new thread")
+        start(self)
 
     voice = quiet(server)
     with monkeypatch.context() as crowded:
-        crowded.setattr(Supervisor, "start", no_thread)
+        crowded.setattr(threading.Thread, "start", start_others)
         with pytest.raises(RuntimeError, match="can't start new thread"):
-            voice.open()
+            voice.open(PATIENCE)
         voice.close()
     with voice:
         assert voice.state is State.CONNECTED
