@@ -299,8 +299,8 @@ class Supervisor(Worker):
         Raises:
             RuntimeError: the machine has no thread left.
         """
-        self.callbacks.start()
         try:
+            self.callbacks.start()
             super().start()
         except RuntimeError:
             self.callbacks.finish()
