@@ -237,7 +237,8 @@ class ClientConfig:
     """Seconds after which the server is told that a tool takes too long."""
     watchdog: float | None = None
     """Seconds after which the run ends with ``AudioStalled`` if the session is open and yet no captured
-    sound is sent, or received sound is not played; for a service manager that starts the program again.
+    sound is sent, received sound is not played, or a lost device is there but does not answer; for a
+    service manager that starts the program again.  A device that is not there is awaited for ever.
     Longer than ``Timeouts.send``, which ends a link that takes nothing.  None does not watch."""
     stats_interval: float | None = None
     """Seconds between :class:`~voicews.Stats` events, from 0.1; None (the default) sends none."""

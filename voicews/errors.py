@@ -28,6 +28,7 @@
         AudioStalled
         FormatUnsupported(ValueError)
         BackendMissing(ImportError)
+      RecordingError(OSError)
       ShutdownTimeout(TimeoutError)
 
     VoicewsWarning(UserWarning)
@@ -67,6 +68,7 @@ __all__ = [
     "OutboxFull",
     "ProtocolError",
     "ProxyFailed",
+    "RecordingError",
     "RemoteProtocolError",
     "ServiceError",
     "SessionExpired",
@@ -251,7 +253,15 @@ class DeviceNotFound(AudioError):
 
 
 class DeviceLostError(AudioError):
-    """A sound device that worked has stopped: unplugged, or its sound server died."""
+    """A sound device that worked has stopped: unplugged, or its sound server died.
+
+    Attributes:
+        hangs: True if the device is there, but neither it nor its driver answers.
+    """
+
+    def __init__(self, message: str, *, hangs: bool = False) -> None:
+        self.hangs = hangs
+        super().__init__(message)
 
 
 class AudioStalled(AudioError):
@@ -264,6 +274,10 @@ class FormatUnsupported(AudioError, ValueError):
 
 class BackendMissing(AudioError, ImportError):
     """A sound library is missing or broken; the message says which package mends it."""
+
+
+class RecordingError(VoicewsError, OSError):
+    """A conversation cannot be recorded: the folder cannot be written, or the disk is full."""
 
 
 class ShutdownTimeout(VoicewsError, TimeoutError):
