@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from voicews.cli.arguments import HelpFormatter, add_display_options, add_sound_options, count, header
+from voicews.cli.arguments import (
+    HelpFormatter,
+    add_display_options,
+    add_record_option,
+    add_sound_options,
+    count,
+    header,
+)
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import EXIT_CODES, OK
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
@@ -63,6 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="attempts to reconnect before giving up (default: %(default)s)",
     )
+    add_record_option(parser)
     add_display_options(parser)
     parser.set_defaults(run=run)
 
@@ -83,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts)),
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
+        record=arguments.record,
     )
     try:
         with conversation.shown(), conversation.opened():
