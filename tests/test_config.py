@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicews import config
 from voicews.backoff import Backoff, RetryPolicy
-from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, Timeouts, TlsSettings
+from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, ProxySettings, Timeouts, TlsSettings
 from voicews.errors import ConfigError
 
 NO_SECONDS: tuple[Any, ...] = (0, -1, math.nan, math.inf, 1e7, 10**400, True, "1", [])
@@ -66,11 +66,19 @@ BAD: list[tuple[type, str, Any, str]] = [
     (ClientConfig, "buffers", None, "of class Buffers"),
     (ClientConfig, "limits", 4096, "of class Limits"),
     (ClientConfig, "tls", True, "of class TlsSettings"),
+    (ClientConfig, "proxy", "http://proxy", "of class ProxySettings"),
+    *((ProxySettings, "environment", value, "True or False") for value in NO_FLAG),
     (ClientConfig, "backoff", 3, "of class Backoff"),
     (ClientConfig, "retry", Backoff(), "of class RetryPolicy"),
 ]
-UNCHECKED = {(TlsSettings, "ca_file"), (TlsSettings, "certificate"), (TlsSettings, "key")}
-"""Files: they are looked at when they are used, and :mod:`voicews.transport` says what is wrong then."""
+UNCHECKED = {
+    (TlsSettings, "ca_file"),
+    (TlsSettings, "certificate"),
+    (TlsSettings, "key"),
+    (ProxySettings, "url"),
+}
+"""Files: they are looked at when they are used, and :mod:`voicews.tls` says what is wrong then.  And what may
+hold a password, so that its value is not shown: ``test_proxy.py`` tries that."""
 
 
 @pytest.mark.parametrize(("kind", "name", "value", "allowed"), BAD)

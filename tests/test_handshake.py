@@ -185,6 +185,39 @@ class TestRequest:
         assert Opening.of(Request("ws://[::1]")).address == "ws://[::1]:80"
 
 
+class TestHide:
+    """What a server repeats of our secrets; its other words are left alone."""
+
+    @pytest.mark.parametrize(
+        ("request_", "said"),
+        [
+            (Request("ws://h", {"Authorization": "Bearer 0123456789"}), "no such key 0123456789!"),
+            (Request("ws://h", {"Authorization": "Bearer 0123456789"}), "Bearer 0123456789 is bad"),
+            (Request("ws://h/?api_key=01234%2F56789"), "wrong: 01234%2F56789"),
+            (Request("ws://h/?x=1&token=01234%2F56789"), "wrong: 01234/56789"),
+            (Request("ws://me:0123456789@h"), "password 0123456789"),
+            (Request("ws://h", subprotocols=("openai-insecure-api-key.0123456789012345678901",)),
+             "0123456789012345678901 has expired"),
+        ],
+    )  # fmt: skip
+    def test_secrets(self, request_: Request, said: str) -> None:
+        hidden = Opening.of(request_).hide(said)
+        assert "[redacted]" in hidden
+        assert "0123456789" not in hidden
+        assert "56789" not in hidden
+
+    def test_what_is_no_secret_is_left_alone(self) -> None:
+        opening = Opening.of(
+            Request("ws://h/?model=gpt-realtime&key=short", {"X-Trace": "0123456789"}, ("realtime",))
+        )
+        said = "gpt-realtime: the realtime session 0123456789 was too short"
+        assert opening.hide(said) == said
+
+    def test_they_are_not_shown(self) -> None:
+        opening = Opening.of(Request("ws://h", {"Authorization": f"Bearer {CANARY}{CANARY}"}))
+        assert CANARY not in repr(opening)
+
+
 class TestAnswer:
     def test_an_acceptance(self) -> None:
         answer = read_answer(acceptance(b"Sec-WebSocket-Key: k", "X-A: 1", "x-a: 2"), ())

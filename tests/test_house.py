@@ -25,7 +25,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("errors", "deadline", "systemd"),
     ("backoff", "config", "buffers"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
-    ("tls", "wire", "dialects", "audio"),
+    ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
     ("client",),
@@ -42,6 +42,7 @@ ONLY = {
     "pyaudio": {"audio.portaudio"},
     "pygame": {"audio.speaker"},
     "rich": {"cli.screen"},
+    "soundfile": {"dialects.file_sound"},
 }
 """Who may import which library, at whatever depth."""
 

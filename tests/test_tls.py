@@ -175,6 +175,33 @@ class TestTrust:
         client, server = pair(TlsSettings(ca_file=authority.ca_file), context)
         assert client.decrypt(server.say(b"hello")) == b"hello"
 
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("damage", ["cut off", "spoilt"])
+    def test_a_handshake_that_the_network_damages_is_tried_again(
+        self, damage: str, version: ssl.TLSVersion, authority: Authority
+    ) -> None:
+        """Its last message arrives in part, or with a bit turned, and the server says so."""
+        context = authority.server_context()
+        context.minimum_version = context.maximum_version = version
+        client = TlsSession(tls_context(TlsSettings(ca_file=authority.ca_file)), "localhost")
+        server = Server(context)
+        client.shake_hands(b"")
+        client.shake_hands(server.shake_hands(client.take_output()))
+        last = bytearray(client.take_output())
+        if damage == "spoilt":
+            last[-1] ^= 1
+        server.incoming.write(last[:-1] if damage == "cut off" else last)
+        if damage == "cut off":
+            server.incoming.write_eof()
+        with pytest.raises(ssl.SSLError):
+            server.session.do_handshake()
+        alert = server.outgoing.read()
+        with pytest.raises(ssl.SSLError) as caught:
+            client.decrypt(alert) if version is ssl.TLSVersion.TLSv1_3 else client.shake_hands(alert)
+        error = tls_failure(caught.value, "the TLS handshake", "there:1")
+        assert judge(error) is Verdict.RETRY
+        assert not isinstance(error, TlsFailed)
+
     def test_what_passes_is_tried_again(self) -> None:
         error = ssl.SSLError(1, "internal error")
         error.reason = "TLSV1_ALERT_INTERNAL_ERROR"

@@ -19,7 +19,15 @@ TYPE_CHECKING = False  # as type checkers know it, without the time that typing 
 if TYPE_CHECKING:
     from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
     from voicews.client import VoiceClient
-    from voicews.config import AudioFormat, Buffers, ClientConfig, Limits, Timeouts, TlsSettings
+    from voicews.config import (
+        AudioFormat,
+        Buffers,
+        ClientConfig,
+        Limits,
+        ProxySettings,
+        Timeouts,
+        TlsSettings,
+    )
     from voicews.errors import (
         AudioError,
         AudioStalled,
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
         MessageTooLarge,
         OutboxFull,
         ProtocolError,
+        ProxyFailed,
         RemoteProtocolError,
         ServiceError,
         SessionExpired,
@@ -128,6 +137,8 @@ __all__ = [
     "PlaybackFinished",
     "PlaybackStarted",
     "ProtocolError",
+    "ProxyFailed",
+    "ProxySettings",
     "ReconnectFailed",
     "Reconnecting",
     "RemoteProtocolError",

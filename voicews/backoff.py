@@ -12,6 +12,7 @@ from voicews.errors import (
     ConfigError,
     ConnectionClosed,
     HandshakeRejected,
+    ProxyFailed,
     ServiceError,
     TlsFailed,
     TransportError,
@@ -102,7 +103,7 @@ def judge(error: BaseException) -> Verdict:
     HTTP 408, 425, 429 and 5xx are retried, other statuses are fatal.  Close code 1000 is
     the end; 1002, 1003, 1007, 1008, 1009 and 1010 (RFC 6455 §7.4.1) are fatal; all other
     codes are retried, and so is every network error.  A certificate that does not verify,
-    a broken protocol and everything unknown are fatal.
+    a broken protocol, a proxy that refuses and everything unknown are fatal.
     """
     match error:
         case HandshakeRejected(status=status):
@@ -113,6 +114,8 @@ def judge(error: BaseException) -> Verdict:
             return Verdict.FATAL if code in _FATAL_CODES else Verdict.RETRY
         case TlsFailed():
             return Verdict.FATAL
+        case ProxyFailed(fatal=fatal):
+            return Verdict.FATAL if fatal else Verdict.RETRY
         case TransportError():
             return Verdict.RETRY
         case ServiceError(fatal=fatal):

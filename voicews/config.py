@@ -8,11 +8,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
 from voicews.backoff import Backoff, RetryPolicy
 from voicews.errors import ConfigError
 
-__all__ = ["AudioFormat", "Buffers", "ClientConfig", "Limits", "Timeouts", "TlsSettings"]
+__all__ = ["AudioFormat", "Buffers", "ClientConfig", "Limits", "ProxySettings", "Timeouts", "TlsSettings"]
 
 
 _LONGEST = 1e6
@@ -158,11 +159,57 @@ class TlsSettings:
         _require(self.key is None or self.certificate is not None, self, "certificate", "given where key is")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProxySettings:
+    """By which proxy a server is reached.  By default by none, whatever the environment says.
+
+    The proxy is asked for a tunnel, in which TLS is spoken with the server itself: it sees where a
+    ``wss://`` connection goes, and no more.  Its own name and password go to it unencrypted.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    """``http://[name:password@]host[:port]`` for HTTP CONNECT (port 3128 if none is given), or
+    ``socks5h://…`` for SOCKS 5 (1080), which also looks up the server's name."""
+    environment: bool = False
+    """True heeds ``https_proxy`` (for ``wss://``) or ``http_proxy`` (for ``ws://``), else ``all_proxy``, but
+    not for loopback addresses and what ``no_proxy`` names; looked up at each attempt."""
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.environment, bool), self, "environment", "True or False")
+        _require(self.url is None or not self.environment, self, "environment", "False where url is given")
+        if self.url is not None and not _is_proxy(self.url):
+            raise ConfigError(
+                "ProxySettings.url must be http://[name:password@]host[:port] or socks5h://…, with neither a "
+                "path nor blanks, and %-escapes for what is special in the name and password (at most 255 "
+                "bytes each); https:// and socks5:// are not known here"
+            )
+
+
+def _is_proxy(url: object) -> bool:
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    name, password = unquote(parts.username or ""), unquote(parts.password or "")
+    clean = name.isprintable() and password.isprintable()
+    clean = clean and max(len(name.encode()), len(password.encode())) <= 255
+    if parts.scheme == "http":
+        clean = clean and ":" not in name
+    elif parts.username is not None:
+        clean = clean and bool(name) and bool(password)  # RFC 1929 knows no empty ones
+    known = parts.scheme in ("http", "socks5h") and bool(parts.hostname) and port != 0
+    return clean and known and parts.path in ("", "/") and not parts.query and not parts.fragment
+
+
 _PARTS: Mapping[str, type] = {
     "timeouts": Timeouts,
     "buffers": Buffers,
     "limits": Limits,
     "tls": TlsSettings,
+    "proxy": ProxySettings,
     "backoff": Backoff,
     "retry": RetryPolicy,
 }
@@ -190,7 +237,8 @@ class ClientConfig:
     """Seconds after which the server is told that a tool takes too long."""
     watchdog: float | None = None
     """Seconds after which the run ends with ``AudioStalled`` if the session is open and yet no captured
-    sound is sent, or received sound is not played; for a service manager that starts the program again.
+    sound is sent, received sound is not played, or a lost device is there but does not answer; for a
+    service manager that starts the program again.  A device that is not there is awaited for ever.
     Longer than ``Timeouts.send``, which ends a link that takes nothing.  None does not watch."""
     stats_interval: float | None = None
     """Seconds between :class:`~voicews.Stats` events, from 0.1; None (the default) sends none."""
@@ -198,6 +246,7 @@ class ClientConfig:
     buffers: Buffers = field(default_factory=Buffers)
     limits: Limits = field(default_factory=Limits)
     tls: TlsSettings = field(default_factory=TlsSettings)
+    proxy: ProxySettings = field(default_factory=ProxySettings)
     backoff: Backoff = field(default_factory=Backoff)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 

@@ -9,6 +9,7 @@
       TransportError(OSError)
         ConnectFailed
           ConnectTimeout(TimeoutError)
+          ProxyFailed
           TlsFailed
         HandshakeRejected
         ConnectionClosed
@@ -65,6 +66,7 @@ __all__ = [
     "MessageTooLarge",
     "OutboxFull",
     "ProtocolError",
+    "ProxyFailed",
     "RemoteProtocolError",
     "ServiceError",
     "SessionExpired",
@@ -114,6 +116,20 @@ class ConnectFailed(TransportError):
 
 class ConnectTimeout(ConnectFailed, TimeoutError):
     """Resolving, connecting, TLS, HTTP and the session's start took longer than allowed."""
+
+
+class ProxyFailed(ConnectFailed):
+    """The proxy of :class:`~voicews.ProxySettings` did not lead to the server.
+
+    Attributes:
+        status: the HTTP status of its answer, such as 407; None if it gave none.
+        fatal: True if trying again is pointless.
+    """
+
+    def __init__(self, message: str, *, fatal: bool = False, status: int | None = None) -> None:
+        self.fatal = fatal
+        self.status = status
+        super().__init__(message)
 
 
 class TlsFailed(ConnectFailed):
@@ -235,7 +251,15 @@ class DeviceNotFound(AudioError):
 
 
 class DeviceLostError(AudioError):
-    """A sound device that worked has stopped: unplugged, or its sound server died."""
+    """A sound device that worked has stopped: unplugged, or its sound server died.
+
+    Attributes:
+        hangs: True if the device is there, but neither it nor its driver answers.
+    """
+
+    def __init__(self, message: str, *, hangs: bool = False) -> None:
+        self.hangs = hangs
+        super().__init__(message)
 
 
 class AudioStalled(AudioError):

@@ -209,7 +209,7 @@ class PlaybackFinished(Event):
     """All sound received so far has left the loudspeaker."""
 
     heard_ms: int
-    """Milliseconds played since :class:`PlaybackStarted`."""
+    """Milliseconds that left the loudspeaker since :class:`PlaybackStarted`; while it is lost, none do."""
 
 
 @dataclass(frozen=True)

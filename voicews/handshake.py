@@ -15,7 +15,7 @@ import ipaddress
 import re
 import time
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voicews.dialects.base import Request
@@ -31,6 +31,8 @@ _STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-9][0-9]{2})(?: .*)?")
 _BREAK = re.compile(r"[\r\n\0]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _SENSITIVE = re.compile(r"auth|cookie|token|secret|key|session|credential", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+_SHORTEST_SUBPROTOCOL = 20
 _PORTS = {"ws": 80, "wss": 443}
 _OURS = frozenset(
     {
@@ -56,6 +58,7 @@ class Opening:
     port: int
     subprotocols: tuple[str, ...] = field(repr=False)
     _lines: tuple[str, ...] = field(repr=False)
+    _secrets: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def of(cls, request: Request) -> Opening:
@@ -87,13 +90,24 @@ class Opening:
         ]
         if protocols:
             lines.append(f"Sec-WebSocket-Protocol: {', '.join(protocols)}")
-        return cls(parts.scheme == "wss", host, port, protocols, tuple(lines))
+        secrets = tuple(sorted(set(_secrets(parts, headers, protocols)), key=len, reverse=True))
+        return cls(parts.scheme == "wss", host, port, protocols, tuple(lines), secrets)
 
     @property
     def address(self) -> str:
         """Where it goes, without the path and query, which may hold a token."""
         shown = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'wss' if self.secure else 'ws'}://{shown}:{self.port}"
+
+    def hide(self, text: str) -> str:
+        """The server's words, without the secrets of this request that it may have repeated.
+
+        Those are what stands in headers and in fields of the query whose names say so (``Authorization``,
+        ``api_key`` …), in long subprotocols, and for a password.
+        """
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
 
     def compose(self, key: str) -> bytes:
         """The bytes of the request.
@@ -200,6 +214,26 @@ def _basic(parts: urllib.parse.SplitResult) -> str | None:
     if ":" in name:
         raise ConfigError("Request.url has a colon in its user name, which Basic authentication forbids")
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode("ascii")
+
+
+def _secrets(
+    parts: urllib.parse.SplitResult, headers: Mapping[str, str], subprotocols: Sequence[str]
+) -> Iterator[str]:
+    """What nobody may repeat; short ones are no secrets, but may be part of any sentence."""
+    named = [(name, value) for name, value in headers.items() if _SENSITIVE.search(name)]
+    for name, value in (item.partition("=")[::2] for item in parts.query.split("&")):
+        if _SENSITIVE.search(name):
+            named += [(name, value), (name, urllib.parse.unquote_plus(value))]
+    found = [value for _, value in named]
+    found += [value.split()[-1] for _, value in named if value.split()]  # without "Bearer"
+    found += [parts.password or "", urllib.parse.unquote(parts.password or "")]
+    yield from (value for value in found if len(value) >= _SHORTEST_SECRET)
+    for subprotocol in subprotocols:
+        yield from (
+            word
+            for word in (subprotocol, subprotocol.partition(".")[2])
+            if len(word) >= _SHORTEST_SUBPROTOCOL
+        )
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -21,8 +21,22 @@ __all__ = ["TlsSession", "tls_context", "tls_failure"]
 _PIECE = 64 * 1024
 """Bytes of plaintext taken from OpenSSL at a time."""
 
-# What a load balancer says while its backend restarts is worth another attempt.
-_PASSING_ALERTS = frozenset({"TLSV1_ALERT_INTERNAL_ERROR", "UNEXPECTED_EOF_WHILE_READING"})
+_PASSING = frozenset(
+    {
+        # What a load balancer says while its backend restarts.
+        "TLSV1_ALERT_INTERNAL_ERROR",
+        "UNEXPECTED_EOF_WHILE_READING",
+        # RFC 8446 §6.2: never seen between proper implementations, "except when messages were
+        # corrupted in the network"; or when the end of ours did not arrive.
+        "SSLV3_ALERT_BAD_RECORD_MAC",
+        "TLSV1_ALERT_DECODE_ERROR",
+        "TLSV1_ALERT_RECORD_OVERFLOW",
+        # The same, noticed here.
+        "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+        "DIGEST_CHECK_FAILED",
+    }
+)
+"""OpenSSL's reasons that are worth another attempt."""
 
 
 def tls_context(settings: TlsSettings) -> ssl.SSLContext:
@@ -157,7 +171,7 @@ def tls_failure(error: ssl.SSLError, step: str, where: str) -> ConnectFailed:
         step: what was being done, such as ``the TLS handshake``.
         where: with whom, as ``host:port``.
     """
-    if isinstance(error, ssl.SSLEOFError) or error.reason in _PASSING_ALERTS:
+    if isinstance(error, ssl.SSLEOFError) or error.reason in _PASSING:
         return ConnectFailed(f"{step} with {where} was broken off: {error.reason}")
     return TlsFailed(f"no secure connection to {where}: {_explained(error)}")
 

@@ -28,9 +28,11 @@ from voicews.errors import (
     ConnectionClosed,
     ConnectTimeout,
     MessageTooLarge,
+    ProxyFailed,
     TransportError,
     VoicewsError,
 )
+from voicews.proxy import Tunnel
 from voicews.tls import TlsSession, tls_failure
 
 __all__ = ["Wire"]
@@ -43,6 +45,8 @@ _SEND_BUFFER = 64 * 1024
 _UNSENT = 16 * 1024
 """Half a second of 16 kHz speech: if more waits in the kernel, :attr:`Wire.has_room` says no."""
 
+_TUNNEL = 16 * 1024
+"""Bytes of a proxy's answer."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
@@ -64,6 +68,7 @@ class Wire:
         port: its TCP port.
         tls: how to secure the stream; None leaves it plain.
         send_timeout: seconds in which the kernel must have taken all of one :meth:`send`.
+        proxy: who leads to the server; None goes there directly.
 
     Attributes:
         last_received: monotonic time at which the last byte came; 0.0 before.
@@ -71,9 +76,20 @@ class Wire:
         bytes_sent: bytes that the kernel has taken.
     """
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, send_timeout: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        send_timeout: float,
+        proxy: Tunnel | None = None,
+    ) -> None:
         self._host = host
         self._port = port
+        self._proxy = proxy
+        # What the TCP connection goes to.
+        self._next = (host, port) if proxy is None else (proxy.host, proxy.port)
         self._context = tls
         self._send_timeout = send_timeout
         self._tls: TlsSession | None = None
@@ -103,18 +119,24 @@ class Wire:
     def open(self, deadline: Deadline) -> None:
         """Resolve the name, connect to one address after the other, and secure the stream.
 
+        Where there is a proxy, it is its name that is resolved here, and it is asked for a tunnel.
+
         Each address gets an equal share of the time that is left, so that a dead one does
         not use up that of the others.
 
         Raises:
             ConnectFailed: no such name, or no address answers.
             ConnectTimeout: the deadline has passed.
+            ProxyFailed: the proxy does not lead there.
             TlsFailed: the server's certificate does not hold, or no TLS is spoken there.
             ConnectionClosed: aborted.
         """
         self.require_not_aborted()
         try:
             sock = self._connect(self._resolve(deadline), deadline)
+            if self._proxy is not None:
+                with self._translated("the proxy's tunnel"):
+                    self._dig(self._proxy, deadline)
             if self._context is not None:
                 with self._translated("the TLS handshake"):
                     self._secure(sock, self._context, deadline)
@@ -124,10 +146,10 @@ class Wire:
 
     def _resolve(self, deadline: Deadline) -> list[_Address]:
         with contextlib.suppress(socket.gaierror):  # which says that it is a name
-            return self._look_up(self._host, self._port, socket.AI_NUMERICHOST)
+            return self._look_up(*self._next, socket.AI_NUMERICHOST)
         # Nothing can stop a look-up that hangs, so it gets a thread that can be left behind.
         answer: list[list[_Address] | Exception] = []
-        host, port, wake = self._host, self._port, self._wake
+        (host, port), wake = self._next, self._wake
 
         def ask() -> None:
             try:
@@ -170,11 +192,15 @@ class Wire:
                 failure = error
             self.require_not_aborted()
             self._discard()
-        where = f"{self._host}:{self._port}"
+        where = f"{'the proxy ' if self._proxy else ''}{self._next[0]}:{self._next[1]}"
         if deadline.passed:
             raise ConnectTimeout(f"{where} did not answer within Timeouts.connect") from failure
         why = "it has no address" if failure is None else failure.strerror or failure
-        hint = "; is the server running?" if isinstance(failure, ConnectionRefusedError) else ""
+        hint = (
+            f"; is {'it' if self._proxy else 'the server'} running?"
+            if isinstance(failure, ConnectionRefusedError)
+            else ""
+        )
         raise ConnectFailed(f"{where} cannot be reached: {why}{hint}") from failure
 
     def _adopt(self, sock: socket.socket) -> socket.socket:
@@ -197,6 +223,24 @@ class Wire:
         """Raise the ConnectionClosed of an aborted stream, if it is one."""
         if self._aborted:
             raise self._lost(None)
+
+    def _dig(self, proxy: Tunnel, deadline: Deadline) -> None:
+        steps = proxy.steps(self._host.rstrip("."), self._port)
+        where = f"the proxy {proxy.host}:{proxy.port}"
+        answer: bytes | None = None
+        with contextlib.suppress(StopIteration):
+            while True:
+                data, wanted = next(steps) if answer is None else steps.send(answer)
+                # A proxy that refuses at once has said why before it hung up.
+                with contextlib.suppress(ConnectionError):
+                    self._transmit(data, deadline)
+                try:
+                    answer = self._read_until(wanted, _TUNNEL, deadline, where)
+                except MessageTooLarge as error:
+                    raise ProxyFailed(f"{where} answers with more than {_TUNNEL} bytes") from error
+        # The server speaks only when it is spoken to, so this would be the proxy in its place.
+        if self._position < len(self._ahead):
+            raise ProxyFailed(f"{where} went on talking in the server's place", fatal=True)
 
     def _secure(self, sock: socket.socket, context: ssl.SSLContext, deadline: Deadline) -> None:
         tls = TlsSession(context, self._host.rstrip("."))
@@ -238,17 +282,28 @@ class Wire:
             self.close()
             raise
 
-    def _read_until(self, end: bytes, limit: int, deadline: Deadline) -> bytes:
+    def _read_until(self, end: bytes | int, limit: int, deadline: Deadline, whose: str = "") -> bytes:
+        """Up to and including these bytes, or so many."""
         answer = bytearray(self._ahead[self._position :])
         searched = 0
-        while (found := answer.find(end, searched)) < 0 and len(answer) < limit:
-            searched = max(0, len(answer) - len(end) + 1)
+        while True:
+            if isinstance(end, int):
+                size = end
+                done = len(answer) >= size
+            else:
+                found = answer.find(end, searched)
+                size = found + len(end) if found >= 0 else limit + 1
+                done = found >= 0 or len(answer) >= limit
+                searched = max(0, len(answer) - len(end) + 1)
+            if done:
+                break
             if not (data := self._receive(deadline)):
                 self.require_not_aborted()
-                raise ConnectFailed(f"{self._host}:{self._port} hung up during the WebSocket handshake")
+                who = whose or f"{self._host}:{self._port}"
+                during = "before its tunnel was dug" if whose else "during the WebSocket handshake"
+                raise ConnectFailed(f"{who} hung up {during}")
             answer += data
-        size = found + len(end)
-        if found < 0 or size > limit:
+        if size > limit:
             raise MessageTooLarge(
                 f"the answer to the handshake is longer than Limits.handshake ({limit} bytes)"
             )

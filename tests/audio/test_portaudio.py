@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -239,3 +241,77 @@ def test_a_stream_that_is_left_between_two_calls_is_closed_at_once() -> None:
     assert (raw.closed, portaudio._users) == (1, 1)
     with pytest.raises(DeviceLostError, match="was given back"):
         stream.read(320)
+
+
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the sound cards are listed; PortAudio has seen "headset"."""
+    cards = tmp_path / "cards"
+    cards.write_text("headset", encoding="utf-8")
+    monkeypatch.setattr(portaudio, "_CARDS", cards)
+    monkeypatch.setattr(portaudio, "_cards", "headset")
+    monkeypatch.setattr(portaudio, "_asked_for", [])
+    monkeypatch.setattr(portaudio, "_streams", weakref.WeakSet())
+    return cards
+
+
+def gives_way(stream: Stream) -> bool:
+    try:
+        stream.require_right_of_way()
+    except DeviceLostError:
+        return True
+    return False
+
+
+def open_one() -> Stream:
+    return Stream(WaitingStream(), DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+
+
+def test_open_streams_give_way_to_a_new_list_only_if_the_cards_have_changed(cards: Path) -> None:
+    stream = open_one()
+    portaudio._make_way()
+    assert not gives_way(stream)
+    cards.write_text("headset, camera", encoding="utf-8")
+    portaudio._make_way()
+    assert gives_way(stream)
+    with pytest.raises(DeviceLostError, match="listed anew"):
+        stream.read(320)
+    assert not gives_way(open_one()), "one that was opened after that is left alone"
+
+
+def test_a_device_that_never_comes_does_not_disturb_for_ever(cards: Path) -> None:
+    cards.write_text("camera", encoding="utf-8")
+    asked = []
+    for _ in range(5):
+        stream = open_one()
+        portaudio._make_way()
+        asked.append(gives_way(stream))
+    assert asked == [True, True, True, False, False]
+    cards.unlink()
+    stream = open_one()
+    portaudio._make_way()
+    assert gives_way(stream), "the last card was unplugged"
+
+
+@pytest.mark.usefixtures("in_use")
+def test_no_stream_gives_way_where_a_driver_hangs(cards: Path) -> None:
+    """The devices could not be listed anew, so it would be for nothing."""
+    raw = WaitingStream()
+    hung = Stream(raw, DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+
+    def hang() -> None:
+        with pytest.raises(DeviceLostError):
+            hung.read(320)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert raw.reading.wait(10)
+    hung.leave()
+    stream = open_one()
+    cards.write_text("camera", encoding="utf-8")
+    portaudio._make_way()
+    assert not gives_way(stream)
+    raw.go_on.set()
+    thread.join(10)
+    portaudio._make_way()
+    assert gives_way(stream)

@@ -420,8 +420,11 @@ def test_a_mixer_that_hangs_is_left_to_a_thread(dummy: None, monkeypatch: pytest
     speaker.open(MONO)
     speaker._stalled = True
     speaker.close()
-    with pytest.raises(AudioError, match="or hangs in it"):
+    with pytest.raises(DeviceLostError, match="the mixer hangs") as told:
         speaker.open(MONO)
+    assert told.value.hangs
+    with pytest.raises(AudioError, match="or hangs in it"):
+        Speaker().open(MONO)
     thawed.set()
     wait_until(lambda: module._mixer_owner is None)
     speaker.open(MONO)

@@ -126,3 +126,13 @@ def test_a_certificate_of_nobody() -> None:
         with pytest.raises(TlsFailed):
             fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/", {})
         thread.join()
+
+
+@pytest.mark.parametrize("path", ["/503/?key=hunter2", "/200/?key=hunter2 \x7f"])
+def test_nothing_of_the_address_is_kept(server: ThreadingHTTPServer, path: str) -> None:
+    """Python's own errors hold all of it, and tracebacks print those that ours are chained to."""
+    with pytest.raises((HandshakeRejected, ConnectFailed)) as caught:
+        fetch(address(server, path), {})
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert "hunter2" not in repr(vars(caught.value))

@@ -43,7 +43,9 @@ def _ends(trial: Trial) -> Iterator[str]:
     limit = trial.config.timeouts.close + LEISURE
     if trial.closing > limit:
         yield f"close() took {trial.closing:.1f} s"
-    if trial.close_error is not None:
+    outcome = trial.fault.outcome
+    expected = isinstance(outcome, Fails) and isinstance(trial.close_error, outcome.error)
+    if trial.close_error is not None and not expected:
         yield f"close() raised {trial.close_error!r}"
     for thread in trial.thread_leaks:
         yield f"the thread {thread} is left"

@@ -132,11 +132,11 @@ def in_text(rows: Sequence[Row]) -> list[str]:
     lines = []
     width = max((len(row.name) for row in rows), default=0)
     for family in dict.fromkeys(row.family for row in rows):
-        lines.append(f"{family:{width}}  {'outcome':34} {'back':>6}  {' '.join(INVARIANTS)}")
+        lines.append(f"{family:{width}}    {'outcome':34} {'back':>6}  {' '.join(INVARIANTS)}")
         for row in (row for row in rows if row.family == family):
             name, outcome, back, *marks = row.cells()
             shown = " ".join(f"{mark:{len(key)}}" for mark, key in zip(marks, INVARIANTS, strict=True))
-            lines.append(f"  {name:{width}}{outcome:34} {back:>6}  {shown}".rstrip())
+            lines.append(f"  {name:{width}}  {outcome:34} {back:>6}  {shown}".rstrip())
     lines += [f"{row.name}: {name}: {why}" for row in rows for name, why in row.broken.items()]
     tried = [row for row in rows if not row.skipped]
     held = sum(not row.broken for row in tried)
@@ -144,9 +144,9 @@ def in_text(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def in_markdown(rows: Sequence[Row]) -> str:
-    """The matrix for the guide."""
-    parts = []
+def in_markdown(rows: Sequence[Row]) -> dict[str, str]:
+    """The matrix for the guide, by family."""
+    parts = {}
     for family in dict.fromkeys(row.family for row in rows):
         head = ["fault", "outcome", "back after", *INVARIANTS]
         table = [head, ["---"] * len(head)]
@@ -158,13 +158,17 @@ def in_markdown(rows: Sequence[Row]) -> str:
             if row.family == family
             for name, why in row.broken.items()
         )
-        parts.append(f"### {family}\n\n{lines}\n{notes}")
-    return "\n".join(parts)
+        parts[family] = f"### {family}\n\n{lines}\n{notes and notes + chr(10)}"
+    return parts
 
 
 def write_page(rows: Sequence[Row], page: Path = PAGE) -> None:
-    """Put the matrix between the page's markers."""
+    """Put the matrix between the page's markers; families that were not tried stay as they are."""
     text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{in_markdown(rows)}\n{END}{after}", encoding="utf-8")
+    known, _, after = rest.partition(END)
+    parts = {}
+    for part in known.split("### ")[1:]:
+        parts[part.partition("\n")[0]] = f"### {part.rstrip()}\n"
+    parts |= in_markdown(rows)
+    page.write_text(f"{before}{BEGIN}\n\n{chr(10).join(parts.values())}\n{END}{after}", encoding="utf-8")

@@ -12,17 +12,25 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.faults.ledger import Frame, Ledger, sound_of
-from tests.faults.matrix import Fault, Recovers
+from tests.faults.matrix import Ends, Fails, Fault, Recovers
 from tests.faults.trial import Trial
 from tests.sound.virtual import VirtualSound
-from voicews import AudioReceived, DeviceLost, DeviceRestored
-from voicews.audio import AudioFormat, AudioSink, AudioSource, Microphone, PyAudioSpeaker, Speaker
+from voicews import AudioReceived, AudioStalled, DeviceLost, DeviceRestored, ShutdownTimeout
+from voicews.audio import AudioFormat, AudioSink, AudioSource, Microphone, PyAudioSpeaker, Speaker, portaudio
 from voicews.testing import FaultConnection
 
 LOST_AND_FOUND = (DeviceLost, DeviceRestored)
+IN_DRIVERS = {
+    "voicews-capture",
+    "voicews-player",
+    "voicews-speaker-quit",
+    "voicews-microphone-trial",
+    "voicews-speaker-trial",
+}
 RATE = 16000
 VOICE = bytes([0, 40]) * RATE * 120
 """Two minutes of what is no silence."""
@@ -59,10 +67,15 @@ class EarLedger(Ledger):
 class CountedSource(AudioSource):
     """A real microphone, whose openings are counted."""
 
-    def __init__(self) -> None:
-        self.it = Microphone()
-        self.opened = self.closed = 0
+    def __init__(self, device: str | None = None) -> None:
+        self.it = Microphone(device)
+        self.opened = self._closed = 0
         self._open = False
+
+    @property
+    def closed(self) -> int:
+        """How often it was given back, if only by the driver's thread that it was left to."""
+        return self._closed + (self._open and self.it._stream is None)
 
     @property
     def overflows(self) -> int:  # type: ignore[override]
@@ -78,7 +91,7 @@ class CountedSource(AudioSource):
 
     def close(self) -> None:
         self.it.close()
-        self.closed += self._open
+        self._closed += self._open
         self._open = False
 
 
@@ -306,6 +319,53 @@ def sources_gone(trial: Any) -> None:
     back(trial)
 
 
+def plug_in(*names: str) -> None:
+    """Let these be the sound cards, in this order."""
+    devices = [f"pcm.{name} {{ type pulse }}" for name in ("!default", *names)]
+    Path(os.environ["ALSA_CONFIG_PATH"]).write_text("\n".join(devices), encoding="ascii")
+    cards = Path(os.environ["XDG_RUNTIME_DIR"]) / "cards"
+    cards.write_text("\n".join(names), encoding="ascii")
+    portaudio._CARDS = cards
+
+
+def plugged_in_later(trial: Any) -> None:
+    """PortAudio lists the devices once, and the loudspeaker keeps it from doing so again."""
+    plug_in("desk")
+    trial.microphone = CountedSource("headset")
+    trial.open()
+    trial.wait_for(DeviceLost)
+    trial.heard_at_the_loudspeaker()
+    plug_in("headset", "desk")
+    trial.heal()
+    trial.wait_until(
+        lambda: any(e.device == "microphone" for e in trial.of(DeviceRestored)), "the microphone"
+    )
+    trial.heard_at_the_loudspeaker()
+
+
+def other_numbers(trial: Any) -> None:
+    """They are asked for by name, and so found though they come back in another order."""
+
+    def numbers() -> list[int]:
+        return [user.it._stream.device.index for user in (trial.microphone, trial.speaker)]
+
+    plug_in("headset", "desk")
+    trial.microphone = CountedSource("headset")
+    trial.speaker = CountedSink(PyAudioSpeaker("desk"))
+    trial.open()
+    trial.settle()
+    before = numbers()
+    trial.sound.kill_server()
+    trial.wait_for(DeviceLost, 2)
+    plug_in("camera", "desk", "monitor", "headset")
+    trial.sound.restart_server()
+    trial.speak()
+    back(trial)
+    after = numbers()
+    assert before != after, f"they have their numbers {before} again"
+    print(f"microphone and loudspeaker by number: {before} before, {after} after")
+
+
 def no_server_at_boot(trial: Any) -> None:
     trial.be_quiet()
     trial.sound.kill_server()
@@ -315,6 +375,38 @@ def no_server_at_boot(trial: Any) -> None:
     trial.sound.restart_server()
     trial.speak()
     back(trial)
+
+
+def close_while_frozen(trial: Any) -> None:
+    """What hangs in the driver is named, and ends when the server goes on."""
+    trial.be_quiet()
+    trial.sound.freeze()
+    trial.close()
+    assert trial.close_error.threads, "nobody was told which thread is left"
+    trial.sound.thaw()
+    driverless(trial)
+
+
+def driverless(trial: Any) -> None:
+    trial.wait_until(
+        lambda: not [thread.name for thread in threading.enumerate() if thread.name in IN_DRIVERS],
+        "the end of the threads that hung",
+    )
+
+
+def close_while_dying(trial: Any) -> None:
+    trial.be_quiet()
+    trial.sound.kill_server()
+    trial.close()
+
+
+def frozen_for_good(trial: Any) -> None:
+    """No other attempt in this process can mend it, so somebody else has to know."""
+    trial.be_quiet()
+    trial.sound.freeze()
+    trial.wait_until(lambda: trial.voice.state.ended, "the end", 30)
+    trial.sound.thaw()
+    driverless(trial)
 
 
 def of(seconds: float) -> Callable[[Any], None]:
@@ -329,10 +421,44 @@ FAULTS = [
     Fault("sound server killed between two reads", killed_between_two_reads, REOPENED, told=LOST_AND_FOUND),
     Fault("sound server frozen for 1 s", of(1.0), Recovers(within=3.0)),
     Fault("sound server frozen for 6 s", of(6.0), REOPENED, told=LOST_AND_FOUND),
+    Fault("sound server frozen for 6 s, PyAudioSpeaker", of(6.0), REOPENED, told=LOST_AND_FOUND),
+    Fault("close() while the sound server is frozen", close_while_frozen, Fails(ShutdownTimeout)),
+    Fault("close() as the sound server dies", close_while_dying, Ends()),
+    Fault("close() as the sound server dies, PyAudioSpeaker", close_while_dying, Ends()),
+    Fault(
+        "sound server frozen for good, and the watchdog barks",
+        frozen_for_good,
+        Fails(AudioStalled),
+        config={"watchdog": 5.0},
+        told=(DeviceLost,),
+    ),
+    Fault(
+        "microphone plugged in while PyAudioSpeaker plays",
+        plugged_in_later,
+        REOPENED,
+        config={"await_devices": True},
+        opens=False,
+        told=LOST_AND_FOUND,
+    ),
+    Fault(
+        "back under other numbers, asked for by name, PyAudioSpeaker",
+        other_numbers,
+        REOPENED,
+        opens=False,
+        told=LOST_AND_FOUND,
+    ),
     Fault("microphone suspended: it yields nothing", source_suspended, REOPENED, told=LOST_AND_FOUND),
     Fault("loudspeaker suspended: it blocks", sink_suspended, REOPENED, told=LOST_AND_FOUND),
     Fault("sink and source unloaded and loaded again", unloaded, REOPENED),
     Fault("no device left, PyAudioSpeaker", sources_gone, REOPENED, told=LOST_AND_FOUND),
+    Fault(
+        "no sound server at boot, then one, PyAudioSpeaker",
+        no_server_at_boot,
+        REOPENED,
+        config={"await_devices": True},
+        opens=False,
+        told=LOST_AND_FOUND,
+    ),
     Fault(
         "no sound server at boot, then one",
         no_server_at_boot,

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.faults import invariants, matrix
-from tests.faults.matrix import Fault, Recovers, Row
+from tests.faults.matrix import Ends, Fault, Recovers, Row
 from tests.faults.trial import PATIENCE, Trial
 from voicews import DeviceLostError, Event, InvalidState, PlaybackStarted, State, VoicewsError
 from voicews.testing import FaultConnection
@@ -36,20 +36,22 @@ class Chaos(Trial):
 
     Attributes:
         journal: what has happened, in words.
+        impatient: whether the user closes in the midst of it all.
     """
 
     def __init__(self, seed: int) -> None:
         self.luck = random.Random(seed)
         self.journal: list[str] = []
+        self.impatient = self.luck.random() < 0.25
         fault = Fault(
             f"seed {seed}",
             lambda _: self.go_through_it(),
-            WITHIN,
+            Ends() if self.impatient else WITHIN,
             proxied=True,
             aloud=True,
             tls="good" if self.luck.random() < 0.3 else None,
             config={"push_to_talk": self.luck.random() < 0.2},
-            transit=3.0,
+            transit=6.0 if self.impatient else 3.0,
         )
         super().__init__(fault)
         self._undo: list[Undo] = []
@@ -79,6 +81,11 @@ class Chaos(Trial):
                 threading.Event().wait(self.luck.choice((0.0, 0.02, 0.05, 0.1, 0.2, 0.3)))
                 if self._undo and self.luck.random() < 0.5:
                     self._undo.pop(0)()
+            if self.impatient:
+                self.journal.append("close")
+                self.close()
+                self.make_good()
+                return
             self.make_good()
             if self.luck.random() < 0.3:
                 self.live_again()

@@ -180,3 +180,8 @@ def test_the_table_tells_what_held_and_what_did_not(tmp_path: Path) -> None:
     assert "| lost | not tried: it needs root |" in text
     assert text.endswith(f"{matrix.END}\n\nmore\n")
     assert "old\n" not in text.replace("old sound\n", "")
+    matrix.write_page([Row("Servers", "killed", "goes on", 0.3, {})], page)
+    again = page.read_text(encoding="utf-8")
+    assert "| killed | goes on | 0.3 s | yes" in again
+    assert "| cut |" not in again
+    assert again.partition("### Packets")[2] == text.partition("### Packets")[2], "it was not tried again"

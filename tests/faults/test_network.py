@@ -15,7 +15,7 @@ import pytest
 from tests.faults.conftest import Try
 from tests.faults.matrix import Fails, Fault, Recovers
 from tests.faults.processes import ServerProcess
-from tests.faults.trial import NOTICED, Trial
+from tests.faults.trial import NOTICED, PATIENCE, Trial
 from tests.line import deaf_port
 from tests.peer import unused_port
 from voicews import (
@@ -99,6 +99,22 @@ def is_spoilt(trial: Trial) -> None:
     trial.heal()
 
 
+def is_half_closed_within_tls(trial: Trial) -> None:
+    """The server gets only the first part of the handshake, and says that this makes no sense."""
+    proxy = trial.proxy
+    proxy.freeze("down")
+    connections = proxy.connections
+    proxy.cut()
+    with proxy.news:
+        assert proxy.news.wait_for(lambda: proxy.connections > connections, PATIENCE)
+        told = proxy.bytes_up
+        assert proxy.news.wait_for(lambda: proxy.bytes_up > told, PATIENCE)
+    proxy.half_close("up")
+    proxy.thaw()
+    trial.wait_for(Reconnecting, 2)
+    trial.heal()
+
+
 def is_refused(trial: Trial) -> None:
     trial.proxy.refuse()
     trial.proxy.cut()
@@ -149,6 +165,13 @@ PROXY = [
     Fault("300 to 500 ms later, with jitter", is_slow, proxied=True, transit=1.0),
     Fault("half the speed that speech needs", is_narrow, Recovers(8.0), proxied=True, transit=8.0),
     Fault("bits that turn round, under TLS", is_spoilt, proxied=True, tls="good", told=LOST),
+    Fault(
+        "half closed upwards within the TLS handshake",
+        is_half_closed_within_tls,
+        proxied=True,
+        tls="good",
+        told=(*LOST, Reconnecting, Connected),
+    ),
     Fault("new connections are refused", is_refused, proxied=True, told=(*LOST, Reconnecting, Reconnecting)),
     Fault("new connections are reset", is_reset_at_once, proxied=True, told=LOST),
     Fault("dropped again within the backoff", drops_while_waiting, proxied=True, told=(*LOST, Reconnecting)),

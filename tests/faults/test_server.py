@@ -369,6 +369,11 @@ NONSENSE = [
             ("a frame of an unknown kind", steps.raw(b"\x83\x00"), RemoteProtocolError),
             ("a continuation of nothing", steps.raw(b"\x80\x00"), RemoteProtocolError),
             ("a ping of 126 bytes", steps.raw(b"\x89\x7e\x00\x7e" + bytes(126)), RemoteProtocolError),
+            ("a pong of 126 bytes", steps.raw(b"\x8a\x7e\x00\x7e" + bytes(126)), RemoteProtocolError),
+            ("a ping in pieces", steps.raw(b"\x09\x00"), RemoteProtocolError),
+            ("a message within a message", steps.raw(b"\x01\x00\x01\x00"), RemoteProtocolError),
+            ("a Close of one byte", steps.raw(b"\x88\x01\x03"), RemoteProtocolError),
+            ("a Close with a code that cannot be", steps.raw(b"\x88\x02\x03\xed"), RemoteProtocolError),
             (
                 "a sample rate that cannot be",
                 steps.send({"type": "ready", "sample_rate": 1}),

@@ -37,25 +37,9 @@ def test_half_an_hour() -> None:
 
 def good() -> Result:
     books = {"frames": 990, "silences": 0, "twice": 0, "out_of_order": 0, "texts": {"word 0": 1}}
-    stats = Stats(
-        seconds=20.0,
-        frames_captured=1000,
-        frames_sent=995,
-        frames_dropped={"lost": 5},
-        frames_waiting=0,
-        bytes_sent=0,
-        bytes_received=0,
-        sound_received=0.0,
-        sound_waiting=0.0,
-        sound_dropped=0,
-        overflows=0,
-        underruns=0,
-        connections=4,
-        rtt=None,
-        rtt_median=None,
-        response=None,
-        response_median=None,
-    )
+    figures: dict[str, Any] = {figure.name: 0 for figure in dataclasses.fields(Stats) if figure.init}
+    figures |= {"frames_captured": 1000, "frames_sent": 995, "frames_dropped": {"lost": 5}, "connections": 4}
+    stats = Stats(**figures)
     samples = [Sample(float(n), 30 << 20, 8, 9) for n in range(20)]
     return Result(20.0, 3, 3, samples, stats, 1000, ["word 0", "word 1"], ["word 1"], books, [0.2] * 3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,24 @@ from voicews.config import AudioFormat
 from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
+from voicews.threads import reopening
 from voicews.threads.capture import Capture
 
 Start = Callable[..., "Rig"]
+
+
+class Clinging(HandMicrophone):
+    """Its first read returns when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs, self.go_on = threading.Event(), threading.Event()
+
+    def read(self) -> bytes | None:
+        if not self.hangs.is_set():
+            self.hangs.set()
+            assert self.go_on.wait(PATIENCE)
+        return super().read()
 
 
 class Rig:
@@ -30,7 +46,7 @@ class Rig:
         fallback: AudioSource | None = None,
         *,
         awaits: bool = False,
-        lost: bool = False,
+        abandoned: Capture | None = None,
     ) -> None:
         self.outbox: DropOldestQueue[Command] = DropOldestQueue(1000)
         self.muted = threading.Event()
@@ -51,7 +67,7 @@ class Rig:
             fault=self.faults.put,
             fallback=fallback,
             awaits=awaits,
-            lost=lost,
+            abandoned=abandoned,
         )
         self.capture.start()
 
@@ -68,7 +84,7 @@ class Rig:
 def start() -> Iterator[Start]:
     rigs: list[Rig] = []
 
-    def make(source: AudioSource, fallback: AudioSource | None = None, **options: bool) -> Rig:
+    def make(source: AudioSource, fallback: AudioSource | None = None, **options: Any) -> Rig:
         rigs.append(Rig(source, fallback, **options))
         return rigs[-1]
 
@@ -230,10 +246,71 @@ def test_a_microphone_that_opens_but_yields_nothing_is_not_restored(start: Start
 
 
 def test_in_the_place_of_one_that_hangs_it_begins_with_silence(start: Start) -> None:
-    microphone = HandMicrophone([b"\x07" * 640] * 5)
-    rig = start(microphone, lost=True)
+    microphone = Clinging()
+    first = start(microphone)
+    assert microphone.hangs.wait(PATIENCE)
+    first.capture.abandon()
+    rig = start(microphone, abandoned=first.capture)
+    assert rig.capture.is_lost
+    assert rig.capture.trials == [first.capture]
     assert rig.frame() == bytes(640)
     assert rig.event() == DeviceRestored("microphone")
+    assert not rig.capture.is_lost
+    closed = microphone.closed
+    microphone.go_on.set()
+    assert first.capture.ended_within(PATIENCE)
+    assert microphone.closed == closed, "the one that is back closed what is another's now"
+
+
+def test_one_that_comes_back_before_another_took_the_device_gives_it_back(start: Start) -> None:
+    microphone = Clinging()
+    rig = start(microphone)
+    assert microphone.hangs.wait(PATIENCE)
+    rig.capture.abandon()
+    microphone.go_on.set()
+    assert rig.capture.ended_within(PATIENCE)
+    assert microphone.closed == 1
+    assert rig.outbox.empty()
+
+
+def test_a_frame_that_comes_after_the_end_is_counted_too(start: Start) -> None:
+    microphone = Clinging()
+    rig = start(microphone)
+    assert microphone.hangs.wait(PATIENCE)
+    rig.capture.stop()
+    rig.outbox.shutdown()
+    microphone.go_on.set()
+    assert rig.capture.ended_within(PATIENCE)
+    assert rig.counters.count("frames_captured") == 1
+    assert rig.outbox.dropped == {"unsent": 1}
+
+
+def test_a_trial_that_comes_back_late_leaves_alone_what_another_uses(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "_OVERDUE", 0.2)
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Slow(HandMicrophone):
+        def open(self, format: AudioFormat, frame_samples: int) -> None:
+            super().open(format, frame_samples)
+            if len(self.opened) == 2:
+                hangs.set()
+                assert go_on.wait(PATIENCE)
+
+    microphone = Slow()
+    rig = start(microphone)
+    rig.frame()
+    microphone.broken = DeviceLostError("unplugged")
+    assert isinstance(rig.event(), DeviceLost)
+    microphone.broken = None
+    assert hangs.wait(PATIENCE)
+    assert rig.event() == DeviceRestored("microphone")
+    (late,) = rig.capture.trials
+    closed = microphone.closed
+    go_on.set()
+    assert late.ended_within(PATIENCE)
+    assert microphone.closed == closed
 
 
 def test_a_device_that_cannot_even_be_closed_is_lost_like_any_other(start: Start) -> None:

@@ -10,6 +10,7 @@ from tests.peer import PATIENCE
 from voicews.errors import AudioError
 from voicews.threads import device_worker
 from voicews.threads.device_worker import Abandoned, DeviceWorker
+from voicews.threads.reopening import DeviceUser
 
 
 class Device:
@@ -42,7 +43,7 @@ class User(DeviceWorker):
         self.told: queue.Queue[object] = queue.Queue()
         self.first = patience
 
-    def _try_out(self) -> None:
+    def _try_out(self, trial: DeviceUser) -> None:
         self.it.close()
 
     def work(self) -> None:
@@ -98,6 +99,30 @@ def test_a_call_that_does_not_is_seen_and_its_thread_touches_nothing_more(
     assert isinstance(user.told.get(timeout=PATIENCE), Abandoned)
     assert user.ended_within(PATIENCE)
     assert device.closed == 0
+
+
+def test_what_a_device_that_was_left_says_of_its_end_concerns_nobody(user: User, device: Device) -> None:
+    device.error = ZeroDivisionError("a bug of the driver's")
+    user._come_back(device)
+    assert device.closed == 1
+    user.superseded = True
+    user._come_back(device)
+    assert device.closed == 1
+
+
+def test_one_that_came_back_in_the_last_moment_is_not_replaced(
+    user: User, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would tell what becomes of the device."""
+    monkeypatch.setattr(device_worker, "_HUNG", 0.05)
+    assert not user.abandon_if_hanging()
+    user.start()
+    assert hangs_in_time(user)
+    device.answers.set()
+    assert user.told.get(timeout=PATIENCE) == "sound"
+    assert not user.abandon_if_hanging()
+    assert user.ended_within(PATIENCE)
+    assert device.closed == 1
 
 
 def test_the_error_of_a_device_that_was_left_concerns_nobody(user: User, device: Device) -> None:

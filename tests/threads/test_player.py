@@ -42,6 +42,7 @@ class Rig:
         seconds: float = 120.0,
         *,
         awaits: bool = False,
+        abandoned: Player | None = None,
     ) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
         self.opened: queue.Queue[AudioError | None] = queue.Queue()
@@ -60,6 +61,7 @@ class Rig:
             ended=lambda: self.ended.put(True),
             fallback=fallback,
             awaits=awaits,
+            abandoned=abandoned,
         )
         self.player.start()
 
@@ -328,11 +330,11 @@ def test_time_goes_on_while_the_driver_hangs_in_opening(start: Start) -> None:
     assert isinstance(rig.event(), DeviceLost)
     rig.feed(bytes(6400))
     assert rig.event() == PlaybackStarted()
-    assert rig.event() == PlaybackFinished(200)
+    assert rig.event() == PlaybackFinished(0), "nobody heard it"
     rig.feed(bytes(320000))
     assert rig.event() == PlaybackStarted()
     rig.player.flush()
-    rig.heard.get(timeout=PATIENCE)
+    assert rig.heard.get(timeout=PATIENCE) == 0
     assert not rig.player.hangs
     speaker.broken = None
     go_on.set()
@@ -353,6 +355,124 @@ def test_a_speaker_that_opens_but_plays_nothing_is_not_restored(
     assert rig.events.empty()
     speaker.speed = 1.0
     assert rig.event() == DeviceRestored("speaker")
+
+
+def until(rig: Rig, kind: type[Event]) -> Event:
+    while not isinstance(event := rig.event(), kind):
+        assert rig.player.is_alive()
+    return event
+
+
+def test_what_was_heard_of_an_answer_outlasts_the_loss_of_the_device(start: Start) -> None:
+    speaker = EarSpeaker(speed=20)
+    rig = start(speaker)
+    rig.player.begin_answer(1)
+    rig.feed(bytes(FORMAT.bytes(1)))
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(1000)
+    speaker.broken = DeviceLostError("unplugged")
+    until(rig, DeviceLost)
+    rig.feed(bytes(FORMAT.bytes(1)))
+    assert rig.event() == PlaybackStarted()
+    assert until(rig, PlaybackFinished) == PlaybackFinished(0)
+    speaker.broken = None
+    until(rig, DeviceRestored)
+    rig.feed(bytes(FORMAT.bytes(1)))
+    assert until(rig, PlaybackFinished) == PlaybackFinished(1000)
+    speaker.speed = 0.0
+    rig.feed(bytes(FORMAT.bytes(1)))
+    assert rig.event() == PlaybackStarted()
+    rig.player.flush()
+    assert rig.heard.get(timeout=PATIENCE) == 2000
+
+
+def test_an_interruption_of_a_dead_device_is_told(start: Start) -> None:
+    class Dying(EarSpeaker):
+        def flush(self) -> float:
+            self.broken = DeviceLostError("unplugged")
+            raise self.broken
+
+    speaker = Dying()
+    rig = start(speaker)
+    rig.player.begin_answer(1)
+    rig.feed(bytes(FORMAT.bytes(10)))
+    assert rig.event() == PlaybackStarted()
+    rig.player.flush()
+    assert rig.heard.get(timeout=PATIENCE) < 10_000
+    assert isinstance(rig.event(), DeviceLost)
+    speaker.broken = None
+
+
+@pytest.mark.parametrize("where", ["write", "flush"])
+def test_an_interruption_while_the_device_hangs_is_told(start: Start, where: str) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Hanging(EarSpeaker):
+        def hang(self) -> None:
+            if not hangs.is_set():
+                hangs.set()
+                assert go_on.wait(PATIENCE)
+
+        def write(self, pcm: bytes) -> None:
+            super().write(pcm)
+            if where == "write" and len(self.written) >= FORMAT.bytes(0.1):
+                self.hang()
+
+        def flush(self) -> float:
+            if where == "flush":
+                self.hang()
+            return super().flush()
+
+    speaker = Hanging()
+    rig = start(speaker)
+    rig.player.begin_answer(1)
+    rig.feed(bytes(FORMAT.bytes(10)))
+    assert rig.event() == PlaybackStarted()
+    if where == "flush":
+        speaker.wait_for(FORMAT.bytes(0.2))
+        rig.player.flush()
+    assert hangs.wait(PATIENCE)
+    if where == "write":
+        rig.player.flush()
+    rig.player.abandon()
+    successor = start(speaker, abandoned=rig.player)
+    assert successor.heard.get(timeout=PATIENCE) < 10_000
+    assert rig.heard.empty()
+    assert successor.event() == DeviceRestored("speaker"), "that the sound began was told before"
+    successor.feed(b"\x09\x09" * 320)
+    assert successor.event() == PlaybackStarted()
+    closed = speaker.closed
+    go_on.set()
+    assert rig.player.ended_within(PATIENCE)
+    assert speaker.closed == closed
+    assert rig.ended.empty()
+
+
+def test_a_device_that_takes_sound_and_does_not_play_it_is_stuck(start: Start) -> None:
+    speaker = EarSpeaker(speed=0.0)
+    rig = start(speaker)
+    rig.feed(bytes(FORMAT.bytes(1)))
+    speaker.wait_for(FORMAT.bytes(0.2))
+    never = threading.Event()
+    for _ in range(100):
+        never.wait(0.01)
+    assert rig.player.stuck_for > 0.9
+    speaker.speed = 100
+    speaker.wait_for(FORMAT.bytes(1))
+
+
+def test_the_end_does_not_wait_for_a_trial_that_plays_nothing(start: Start) -> None:
+    speaker = EarSpeaker()
+    rig = start(speaker)
+    speaker.broken = DeviceLostError("suspended")
+    assert isinstance(rig.event(), DeviceLost)
+    speaker.broken, speaker.speed = None, 0.0
+    with speaker.news:
+        assert speaker.news.wait_for(lambda: len(speaker.opened) == 2, PATIENCE)
+    rig.player.stop()
+    assert rig.player.ended_within(PATIENCE)
+    assert rig.player.trials == []
+    assert speaker.closed == len(speaker.opened) == 2
 
 
 def test_how_long_nothing_was_played_is_known(start: Start) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.peer import PATIENCE
 from voicews.errors import DeviceLostError, DeviceNotFound
 from voicews.threads import reopening
-from voicews.threads.reopening import REOPENING, Reopening
+from voicews.threads.reopening import REOPENING, DeviceUser, Reopening
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Device:
         self.answers.set()
         self.tried = 0
 
-    def try_out(self) -> None:
+    def try_out(self, trial: DeviceUser) -> None:
         self.tried += 1
         assert self.answers.wait(PATIENCE)
         if self.error is not None:
@@ -130,6 +130,78 @@ def test_no_more_than_four_trials_hang(clock: Clock, device: Device, asking: Reo
     device.answers.set()
     wait_until(lambda: not asking.trials)
     assert asking.ready()
+
+
+def test_how_long_a_driver_hangs_goes_on_from_trial_to_trial(
+    clock: Clock, device: Device, asking: Reopening
+) -> None:
+    """A new trial every ten seconds is no sign of life."""
+    device.answers.clear()
+    asking.lost()
+    clock.now += 1
+    for _ in range(100):
+        asking.ready()
+        clock.now += 1
+    assert asking.hanging == pytest.approx(100)
+    assert asking.remaining, "the device's thread would ask without a pause"
+    device.answers.set()
+    wait_until(lambda: not asking.trials)
+    assert asking.ready()
+    asking.opened()
+    assert asking.hanging == 0.0
+
+
+def test_a_device_that_is_there_and_does_not_answer_hangs_though_its_trials_end(
+    clock: Clock, device: Device, asking: Reopening
+) -> None:
+    device.error = DeviceLostError("another thread hangs in the sound system", hangs=True)
+    asking.lost()
+    clock.now += 1
+    assert not outcome(asking)
+    clock.now += 30
+    assert asking.hanging == pytest.approx(30)
+    device.error = DeviceNotFound("it was unplugged now")
+    assert not outcome(asking)
+    assert asking.hanging == 0.0
+
+
+def test_what_hung_before_counts(clock: Clock, device: Device) -> None:
+    device.answers.clear()
+    hung = [Reopening("microphone", device.try_out) for _ in range(4)]
+    for each in hung:
+        each.lost()
+    clock.now += 1
+    for each in hung:
+        each.ready()
+    asking = Reopening("microphone", device.try_out, [trial for each in hung for trial in each.trials])
+    asking.missing()
+    clock.now += 20
+    assert asking.hanging == pytest.approx(20)
+    assert not asking.ready()
+    assert device.tried == len(asking.trials) == 4
+    assert not any(thread.superseded for thread in asking.trials)
+    device.answers.set()
+    wait_until(lambda: not asking.trials)
+    assert not asking.ready()
+    assert device.tried == 5
+    wait_until(asking.ready)
+
+
+def test_a_new_trial_supersedes_the_one_that_hangs(clock: Clock, device: Device, asking: Reopening) -> None:
+    device.answers.clear()
+    asking.lost()
+    clock.now += 1
+    asking.ready()
+    (first,) = asking.trials
+    clock.now += 11
+    asking.ready()
+    assert not first.superseded
+    clock.now += 5
+    asking.ready()
+    assert first.superseded
+    assert len(asking.trials) == 2
+    device.answers.set()
+    wait_until(lambda: not asking.trials)
 
 
 def test_a_bug_of_the_device_comes_out(clock: Clock, device: Device, asking: Reopening) -> None:

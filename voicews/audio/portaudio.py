@@ -3,8 +3,10 @@
 PortAudio lists the devices once, when it is initialized, and must not be initialized,
 terminated or asked to open and close streams by two threads at a time.  So all of that
 happens here, under one lock.  It is initialized for the first stream and terminated with the
-last one, so that new devices appear once nothing is open.  A stream whose thread hangs in the
-driver is closed by no other, for that would crash, and keeps PortAudio alive as long as it hangs.
+last one, so that new devices appear once nothing is open.  Where one is missing and the sound
+cards have changed since, the streams that are open give way for a moment.  A stream whose thread
+hangs in the driver is closed by no other, for that would crash, and keeps PortAudio alive as long
+as it hangs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from voicews.audio.inheritance import never_freed
@@ -46,7 +49,16 @@ _GONE = frozenset({-9996, -9993})
 _PATIENCE = 5.0
 """Seconds to wait for another thread's opening or closing; longer means that the driver hangs."""
 
+_CARDS = Path("/proc/asound/cards")
+"""Where Linux lists the sound cards."""
+_MOST_RELISTINGS = 3
+"""Times that open streams give way for a list that shows the same cards: another may come between."""
+
 _lock = threading.Lock()
+_cards = ""
+"""The sound cards of the list of devices."""
+_asked_for: list[str] = []
+"""Other sound cards, each time that streams were asked to give way."""
 _system: pyaudio.PyAudio | None = None
 _users = 0
 _streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -91,6 +103,7 @@ class Stream:
         self._handover = threading.Lock()
         self._in_driver = False
         self._left = False
+        self._gives_way = False
         self.device = device
         self.format = format
         _streams.add(self)
@@ -142,11 +155,30 @@ class Stream:
         Raises:
             DeviceLostError: another thread hangs in the sound system.
         """
-        _streams.discard(self)
         with _locked():
+            _streams.discard(self)
             with contextlib.suppress(OSError):  # it is closed already if it has failed
                 self._raw.close()
             _leave()
+
+    @property
+    def hangs(self) -> bool:
+        """True if it was left to a thread that is in the driver."""
+        with self._handover:
+            return self._left and self._in_driver
+
+    def give_way(self) -> None:
+        """Let the next call, by its own thread, fail as if the device were lost."""
+        self._gives_way = True
+
+    def require_right_of_way(self) -> None:
+        """For a thread that does not call the device for now.
+
+        Raises:
+            DeviceLostError: close and open again, so that the devices can be listed anew.
+        """
+        if self._gives_way:
+            raise DeviceLostError("the sound cards have changed, and are listed anew")
 
     def leave(self) -> None:
         """Give the device back from another thread.
@@ -183,6 +215,7 @@ class Stream:
         self._return()
 
     def _enter_driver(self) -> None:
+        self.require_right_of_way()
         with self._handover:
             if self._left:
                 raise DeviceLostError(f"the sound device {self.device.name!r} was given back")
@@ -267,7 +300,11 @@ def open_stream(
     with contextlib.ExitStack() as undo:
         system = undo.enter_context(_entered())
         # An index that PortAudio does not know crashes the process, so none gets there unseen.
-        device = choose(_devices(system), wanted, direction)
+        try:
+            device = choose(_devices(system), wanted, direction)
+        except DeviceNotFound:
+            _make_way()
+            raise
         stream = _open_first(system, device, direction, formats, frame)
         _keep()
     return stream
@@ -338,7 +375,8 @@ def _locked() -> Iterator[None]:
     if not _lock.acquire(timeout=_PATIENCE):
         raise DeviceLostError(
             f"another thread has been hanging in the sound system for {_PATIENCE:g} s; "
-            "restart the sound server, or this program"
+            "restart the sound server, or this program",
+            hangs=True,
         )
     try:
         yield
@@ -358,7 +396,7 @@ def _entered() -> Iterator[pyaudio.PyAudio]:
 
 
 def _enter() -> pyaudio.PyAudio:
-    global _system, _users  # noqa: PLW0603 - PortAudio itself is global
+    global _system, _users, _cards  # noqa: PLW0603 - PortAudio itself is global
     if _system is None:
         try:
             import pyaudio
@@ -368,6 +406,8 @@ def _enter() -> pyaudio.PyAudio:
                 "`apt install portaudio19-dev gcc python3-dev`, then `pip install PyAudio`"
             ) from error
         hush("libasound.so.2", "libjack.so.0")
+        _cards = _cards_now()
+        _asked_for.clear()
         try:
             with quiet_stderr():
                 _system = pyaudio.PyAudio()
@@ -375,6 +415,28 @@ def _enter() -> pyaudio.PyAudio:
             raise AudioError(f"PortAudio does not start: {_reason(error)}") from error
     _users += 1
     return _system
+
+
+def _cards_now() -> str:
+    try:
+        return _CARDS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _make_way() -> None:
+    """A device is missing: if others keep the list of devices from showing a new one, they pause."""
+    now = _cards_now()
+    if now == _cards or _asked_for.count(now) >= _MOST_RELISTINGS:
+        return
+    streams = list(_streams)
+    if any(stream.hangs for stream in streams):
+        log.warning("a hanging driver keeps the sound devices from being listed anew")
+        return
+    _asked_for.append(now)
+    log.info("the sound cards have changed: %d open streams give way", len(streams))
+    for stream in streams:
+        stream.give_way()
 
 
 def _keep() -> None:

@@ -105,7 +105,7 @@ def _connection(library: ctypes.CDLL) -> Iterator[tuple[ctypes.c_void_p, ctypes.
 def _go_on(library: ctypes.CDLL, mainloop: ctypes.c_void_p, deadline: Deadline) -> None:
     """Let the library work for a moment."""
     if deadline.passed:
-        raise DeviceLostError("the sound server does not answer; restart it")
+        raise DeviceLostError("the sound server does not answer; restart it", hangs=True)
     if library.pa_mainloop_prepare(mainloop, _SLICE) < 0 or library.pa_mainloop_poll(mainloop) < 0:
         raise AudioError("the sound server's library does not work")
     if library.pa_mainloop_dispatch(mainloop) < 0:

@@ -136,6 +136,7 @@ class PyAudioSpeaker(AudioSink):
             InvalidState: the speaker is not open in this thread.
         """
         stream = self._require_stream("pending")
+        stream.require_right_of_way()
         now = time.monotonic()
         if self._running and self._begun < self._PIECE and now - self._wrote_at >= self._PIECE:
             # The device starts with a full period only, and so little is not one.

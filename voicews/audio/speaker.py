@@ -148,13 +148,15 @@ class Speaker(AudioSink):
         Raises:
             BackendMissing: pygame is not there; the message says how to install it.
             DeviceNotFound: there is no such device.
-            DeviceLostError: the sound server does not answer.
-            AudioError: the mixer is in use, or hangs in another thread.
+            DeviceLostError: the sound server does not answer, or the mixer hangs in another thread.
+            AudioError: the mixer is in use.
         """
         try:
             self.close()
         except InvalidState as error:
-            raise AudioError(f"{error}; a mixer that hangs cannot be opened again until it ends") from error
+            raise DeviceLostError(
+                f"{error}; a mixer that hangs cannot be opened again until it ends", hangs=True
+            ) from error
         pygame = _import_pygame()
         _claim(self, pygame)
         try:
@@ -474,6 +476,8 @@ def _bundled(pygame: ModuleType, pattern: str) -> list[str]:
 def _claim(speaker: Speaker, pygame: ModuleType) -> None:
     global _mixer_owner  # noqa: PLW0603 - the mixer itself is global
     with _mixer_lock:
+        if _mixer_owner is speaker:
+            raise DeviceLostError("the mixer hangs, and cannot be opened again until it ends", hangs=True)
         if _mixer_owner is not None:
             raise AudioError("another Speaker has the mixer open, or hangs in it; take PyAudioSpeaker()")
         if pygame.mixer.get_init() is not None:

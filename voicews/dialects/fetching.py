@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from voicews.dialects.base import bare_url
-from voicews.errors import ConnectFailed, ConnectTimeout, HandshakeRejected, TlsFailed
+from voicews.errors import ConnectFailed, ConnectTimeout, HandshakeRejected, TlsFailed, TransportError
 
 __all__ = ["Fetch", "fetch"]
 
@@ -54,17 +54,24 @@ def fetch(url: str, headers: Mapping[str, str], *, timeout: float = _TIMEOUT) ->
         urllib.request.HTTPDefaultErrorHandler(),
     ):
         opener.add_handler(handler)
+    # Python's own HTTP errors hold the address with its query, or repeat the server's words: whoever prints
+    # a traceback, or keeps the error, would have the token in it.  So these two are the only errors here that
+    # ours are not chained to, and they are raised where nothing else is being handled.
+    failure: TransportError | None = None
+    body = b""
     try:
         with opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=timeout) as answer:  # noqa: S310
-            body: bytes = answer.read(_LARGEST + 1)
+            body = answer.read(_LARGEST + 1)
     except urllib.error.HTTPError as error:
         error.close()
-        raise HandshakeRejected(
+        failure = HandshakeRejected(
             error.code,
             f"{where} answered with HTTP {error.code}",
             retry_after=_seconds(error.headers.get("Retry-After")),
-        ) from error
-    except (OSError, HTTPException) as error:
+        )
+    except HTTPException as error:
+        failure = ConnectFailed(f"{where} cannot be asked: {type(error).__name__}")
+    except OSError as error:
         # urllib wraps what went wrong before the request was out.
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
@@ -72,6 +79,8 @@ def fetch(url: str, headers: Mapping[str, str], *, timeout: float = _TIMEOUT) ->
         if isinstance(cause, ssl.SSLError):
             raise TlsFailed(f"{where}: {cause.reason or 'the TLS handshake failed'}") from error
         raise ConnectFailed(f"{where} cannot be asked: {type(cause).__name__}") from error
+    if failure is not None:
+        raise failure
     if len(body) > _LARGEST:
         raise ConnectFailed(f"{where} answered with more than {_LARGEST} bytes")
     return body

@@ -11,6 +11,7 @@ from voicews.commands import Command, EndTurn, InterruptResponse, SendAudio, Sen
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, Sound, bare_url
 from voicews.dialects.fetching import Fetch, fetch
+from voicews.dialects.file_sound import file_sound
 from voicews.dialects.home_assistant_session import HomeAssistantSession, Rules
 from voicews.dialects.messages import Json
 from voicews.dialects.settings import (
@@ -22,7 +23,6 @@ from voicews.dialects.settings import (
     checked_url,
     given_key,
 )
-from voicews.dialects.wave_sound import wave_sound
 from voicews.errors import ConfigError
 from voicews.events import SoundOffered
 from voicews.history import History
@@ -83,8 +83,9 @@ class HomeAssistantAssist(Dialect):
     fetch: Fetch = field(default=fetch, repr=False)
     """Gets an answer's sound by its address, with the further headers; by default
     :func:`voicews.dialects.fetching.fetch`."""
-    decode: Callable[[bytes], Sound] = field(default=wave_sound, repr=False)
-    """From the bytes of the file to samples and their format; the default knows WAV only."""
+    decode: Callable[[bytes], Sound] = field(default=file_sound, repr=False)
+    """From the bytes of the file to samples and their format; the default is
+    :func:`voicews.dialects.file_sound.file_sound`, which knows WAV, and MP3 with ``voicews[mp3]``."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(checked_url("HomeAssistantAssist.url", self.url))

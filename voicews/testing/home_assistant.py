@@ -25,6 +25,15 @@ _PAUSE = 0.5
 """Seconds of silence that end the user's turn."""
 _SPEAKS = AudioFormat(22050)
 """What answers are spoken in."""
+_METADATA = {
+    "language": "en",
+    "format": "wav",
+    "codec": "pcm",
+    "bit_rate": 16,
+    "sample_rate": 16000,
+    "channel": 1,
+}
+"""What the house's own ears get, whatever the client sends."""
 _STAGES = ("wake_word", "stt", "intent", "tts")
 
 
@@ -60,6 +69,8 @@ class FakeHomeAssistantConnection(FakeConnection):
         self._newest = 0
         self._handlers = 0
         self._runs: dict[int, _Run] = {}
+        self._subscribed: set[int] = set()
+        """Runs that were not called off, those that are over among them."""
         self.send({"type": "auth_required", "ha_version": _VERSION})
 
     def fail(self, message: str, code: str = "stt-stream-failed") -> None:
@@ -91,13 +102,11 @@ class FakeHomeAssistantConnection(FakeConnection):
                 self._let_in(data)
             elif not isinstance(number, int) or number <= self._newest:
                 self._refuse(number, "id_reuse", "Identifier values have to increase.")
+            elif kind not in _KINDS:
+                self._refuse(number, "unknown_command", "Unknown command.")
             else:
                 self._newest = number
-                understand = _KINDS.get(kind)
-                if understand is None:
-                    self._refuse(number, "unknown_command", "Unknown command.")
-                else:
-                    understand(self, number, data)
+                _KINDS[kind](self, number, data)
 
     def _refuse(self, number: object, code: str, message: str) -> None:
         error = {"code": code, "message": message}
@@ -116,11 +125,13 @@ class FakeHomeAssistantConnection(FakeConnection):
         self.send({"id": number, "type": "pong"})
 
     def _call_off(self, number: int, data: Json) -> None:
-        run = self._runs.pop(data.get("subscription", 0), None)
-        if run is None:
+        subscription = data.get("subscription", 0)
+        if subscription not in self._subscribed:
             self._refuse(number, "not_found", "Subscription not found.")
             return
-        run.over = True
+        self._subscribed.remove(subscription)
+        if subscription in self._runs:
+            self._runs.pop(subscription).over = True
         self.send({"id": number, "type": "result", "success": True, "result": None})
 
     def _begin(self, number: int, data: Json) -> None:
@@ -138,6 +149,7 @@ class FakeHomeAssistantConnection(FakeConnection):
             self._handlers += 1
             handler = self._handlers
         run = self._runs[number] = _Run(number, data, handler)
+        self._subscribed.add(number)
         self.send({"id": number, "type": "result", "success": True, "result": None})
         self._tell(
             run,
@@ -150,7 +162,7 @@ class FakeHomeAssistantConnection(FakeConnection):
             case "wake_word":
                 self._tell(run, "wake_word-start", entity_id="wake_word.fake", timeout=0)
             case "stt":
-                self._tell(run, "stt-start", engine="stt.fake")
+                self._tell(run, "stt-start", engine="stt.fake", metadata=_METADATA)
             case _:
                 self._think(run)
 
@@ -197,7 +209,7 @@ class FakeHomeAssistantConnection(FakeConnection):
         run.stage = "stt"
         word = {"wake_word_id": "fake", "wake_word_phrase": "fake", "timestamp": round(ear.loud_until * 1000)}
         self._tell(run, "wake_word-end", wake_word_output=word)
-        self._tell(run, "stt-start", engine="stt.fake")
+        self._tell(run, "stt-start", engine="stt.fake", metadata=_METADATA)
 
     def _stop_hearing(self, run: _Run) -> None:
         if run.stage == "wake_word":
@@ -221,7 +233,15 @@ class FakeHomeAssistantConnection(FakeConnection):
         run.conversation = name
         said.append(("user", run.text))
         answer = self.server.script.answer()
-        self._tell(run, "intent-start", engine="conversation.fake", language="en", intent_input=run.text)
+        self._tell(
+            run,
+            "intent-start",
+            engine="conversation.fake",
+            language="en",
+            intent_input=run.text,
+            conversation_id=name,
+            device_id=None,
+        )
         if self.server.pace:
             self.start(lambda: self._answer(run, answer, said))
         else:

@@ -15,6 +15,7 @@ from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNo
 from voicews.events import CaptureFinished, DeviceLost, DeviceRestored, Event
 from voicews.stats import Counters
 from voicews.threads.device_worker import Abandoned, DeviceWorker
+from voicews.threads.reopening import DeviceUser
 
 __all__ = ["Capture"]
 
@@ -40,8 +41,8 @@ class Capture(DeviceWorker):
         fault: called with the error if it cannot be opened at first.
         fallback: taken in place of a microphone that does not exist, or whose library does not.
         awaits: True treats a microphone that cannot be opened at first as one that was lost.
-        lost: True begins with silence and the attempt to open the microphone again, in the
-            place of a thread that was abandoned.
+        abandoned: a capture thread that hangs in the microphone; this one takes its place, and begins
+            with silence and the attempt to open the microphone again.
     """
 
     def __init__(
@@ -59,9 +60,9 @@ class Capture(DeviceWorker):
         fault: Callable[[BaseException], None],
         fallback: AudioSource | None = None,
         awaits: bool = False,
-        lost: bool = False,
+        abandoned: Capture | None = None,
     ) -> None:
-        super().__init__("capture", "microphone", patience)
+        super().__init__("capture", "microphone", patience, abandoned)
         self._source = source
         self._format = format
         self._frame_samples = format.samples(frame)
@@ -73,7 +74,6 @@ class Capture(DeviceWorker):
         self._fault = fault
         self._fallback = fallback
         self._awaits = awaits
-        self._lost = lost
         # Below: used by the capture thread only.
         self._present: AudioSource = source
         self._fresh = True
@@ -104,7 +104,7 @@ class Capture(DeviceWorker):
             finally:
                 self._end(self._present)
         except Abandoned:
-            log.info("%s is back from the driver that it was left in", self.name)
+            self._come_back(self._source)
 
     def _step(self) -> None:
         if self._reopening.ready():
@@ -124,7 +124,11 @@ class Capture(DeviceWorker):
         if self._is_muted():
             pcm = bytes(len(pcm))
         self._counters.add("frames_captured")
-        self._outbox.put(SendAudio(pcm, time.monotonic()))
+        try:
+            self._outbox.put(SendAudio(pcm, time.monotonic()))
+        except ShutDown:
+            self._outbox.count_drop("unsent")
+            raise
 
     def _open_first(self) -> bool:
         """False if that was not possible, and told as a fault."""
@@ -154,6 +158,7 @@ class Capture(DeviceWorker):
     def _lose(self, error: AudioError) -> None:
         self._give_back(self._present)
         self._be_silent()
+        self._lost = True
         self._reopening.lost()
         self._emit(DeviceLost("microphone", error))
 
@@ -164,12 +169,14 @@ class Capture(DeviceWorker):
     def _read(self) -> bytes | None:
         return _something(self._present.read())
 
-    def _try_out(self) -> None:
+    def _try_out(self, trial: DeviceUser) -> None:
         self._source.open(self._format, self._frame_samples)
         try:
-            _something(self._source.read())
+            if not trial.superseded:
+                _something(self._source.read())
         finally:
-            self._source.close()
+            if not trial.superseded:
+                self._source.close()
 
     def _reopen(self) -> None:
         try:
@@ -179,6 +186,7 @@ class Capture(DeviceWorker):
             self._reopening.missing()
             return
         self._present = self._source
+        self._lost = False
         self._reopening.opened()
         self._emit(DeviceRestored("microphone"))
 
@@ -186,5 +194,5 @@ class Capture(DeviceWorker):
 def _something(pcm: bytes | None) -> bytes | None:
     """A frame without samples takes no time, and there would be thousands in a second."""
     if pcm is not None and not pcm:
-        raise DeviceLostError("the microphone yields nothing")
+        raise DeviceLostError("the microphone yields nothing", hangs=True)
     return pcm

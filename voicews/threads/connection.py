@@ -187,6 +187,7 @@ class Connection(Listener):
             timeouts=self._config.timeouts,
             limits=self._config.limits,
             tls=self._config.tls,
+            proxy=self._config.proxy,
         )
         with self._lock:
             if self._aborted:

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from voicews.errors import AudioError
-from voicews.threads.reopening import Reopening
-from voicews.threads.worker import Worker
+from voicews.threads.reopening import DeviceUser, Reopening
 
 __all__ = ["Abandoned", "DeviceWorker"]
 
@@ -33,22 +32,28 @@ class _Closable(Protocol):
     def close(self) -> None: ...
 
 
-class DeviceWorker(Worker):
+class DeviceWorker(DeviceUser):
     """The thread that owns a sound device.
 
     Args:
         name: of the thread.
         device: "microphone" or "speaker".
         patience: seconds that opening the device, and its first sound, may take.
+        abandoned: the thread that this one takes the place of, for it hangs in the device.
     """
 
-    def __init__(self, name: str, device: str, patience: float) -> None:
+    def __init__(
+        self, name: str, device: str, patience: float, abandoned: DeviceWorker | None = None
+    ) -> None:
         super().__init__(name)
         self.device = device
         self._patience = patience
+        self._handover = threading.Lock()
         self._back_by: float | None = None
         self._abandoned = False
-        self._reopening = Reopening(device, self._try_out)
+        self._lost = abandoned is not None
+        left = [] if abandoned is None else [*abandoned.trials, abandoned]
+        self._reopening = Reopening(device, self._try_out, left)
 
     # -- from other threads -----------------------------------------------------------------
 
@@ -60,24 +65,39 @@ class DeviceWorker(Worker):
 
     @property
     def trial_hangs_for(self) -> float:
-        """Seconds for which the present attempt to reopen the device has lasted."""
+        """Seconds for which the lost device has been there and has not answered."""
         return self._reopening.hanging
 
     @property
-    def trials(self) -> list[threading.Thread]:
-        """Threads that try the device out, or hang in doing so."""
+    def trials(self) -> list[DeviceUser]:
+        """Threads that try the device out, or hang in it."""
         return self._reopening.trials
 
+    @property
+    def is_lost(self) -> bool:
+        """True from the device's loss until it is restored."""
+        return self._lost
+
     def abandon(self) -> None:
-        """Leave this thread to its hanging device: it will touch nothing any more."""
-        self._abandoned = True
+        """Leave this thread to its hanging device: it will tell nothing any more."""
+        with self._handover:
+            self._abandoned = True
         self._ending.set()
+
+    def abandon_if_hanging(self) -> bool:
+        """The same, unless it has come back by now; True if it was done."""
+        with self._handover:
+            if not self.hangs:
+                return False
+            self._abandoned = True
+        self._ending.set()
+        return True
 
     # -- this thread ------------------------------------------------------------------------
 
     @abstractmethod
-    def _try_out(self) -> None:
-        """Open the device, move a little sound, close it; runs on a thread of its own."""
+    def _try_out(self, trial: DeviceUser) -> None:
+        """Open the device, move a little sound, close it; runs on ``trial``, a thread of its own."""
 
     def _in_device(self, call: Callable[[], T], patience: float | None = None) -> T:
         """Call the device, and let others see for how long.
@@ -91,14 +111,18 @@ class DeviceWorker(Worker):
         try:
             result = call()
         except BaseException:
-            if self._abandoned:
+            if self._is_replaced():
                 raise Abandoned from None
             raise
-        finally:
-            self._back_by = None
-        if self._abandoned:
+        if self._is_replaced():
             raise Abandoned
         return result
+
+    def _is_replaced(self) -> bool:
+        """Back from the device: if another thread has taken over, it did so before, never after."""
+        with self._handover:
+            self._back_by = None
+            return self._abandoned
 
     def _give_back(self, device: _Closable) -> None:
         """Close what may be broken already."""
@@ -106,6 +130,15 @@ class DeviceWorker(Worker):
             self._in_device(device.close, self._patience)
         except AudioError as error:
             log.warning("the %s could not be closed: %s", self.device, error)
+
+    def _come_back(self, device: _Closable) -> None:
+        """From a driver that this thread was left in."""
+        log.info("%s is back from the driver that it was left in", self.name)
+        if not self.superseded:
+            try:
+                device.close()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns nobody any more
+                log.debug("%s could not close the %s: %s", self.name, self.device, error)
 
     def _end(self, device: _Closable) -> None:
         """The last thing this thread does."""

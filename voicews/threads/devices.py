@@ -97,7 +97,7 @@ class Devices:
         self.capture = self._make_capture()
         self.player = self._make_player()
 
-    def _make_capture(self, *, lost: bool = False) -> Capture:
+    def _make_capture(self, *, abandoned: Capture | None = None) -> Capture:
         return Capture(
             self._microphone,
             format=self._dialect.input_format,
@@ -111,7 +111,7 @@ class Devices:
             fault=self._fault,
             fallback=SilenceSource() if "microphone" in self._silence_for else None,
             awaits=self._config.await_devices,
-            lost=lost,
+            abandoned=abandoned,
         )
 
     def _make_player(self, *, abandoned: Player | None = None) -> Player:
@@ -150,7 +150,7 @@ class Devices:
             self._watchdog.rest()
             return None
         for worker in (self.capture, self.player):
-            if worker.hangs:
+            if worker.abandon_if_hanging():
                 self._replace(worker, "it hangs in its driver or sound server")
         if not connected or SendAudio not in self._dialect.accepts:
             self._watchdog.rest()
@@ -174,6 +174,7 @@ class Devices:
             return DeviceLostError(f"the {names} could not be opened within {seconds} s")
         for worker in (self.capture, self.player):
             if worker.device in self.unopened:
+                worker.abandon()
                 self._replace(worker, f"it could not be opened within {seconds} s")
                 self._opened(worker.device, None)
         return None
@@ -181,10 +182,11 @@ class Devices:
     def _replace(self, worker: Capture | Player, why: str) -> None:
         """Leave a thread in the driver, by name, and let another take its place."""
         log.error("%s is left in the driver: the %s does not answer", worker.name, worker.device)
-        worker.abandon()
-        self._emit(DeviceLost(worker.device, DeviceLostError(f"the {worker.device} is lost: {why}")))
+        if not worker.is_lost:
+            error = DeviceLostError(f"the {worker.device} is lost: {why}", hangs=True)
+            self._emit(DeviceLost(worker.device, error))
         if worker is self.capture:
-            self.capture = self._make_capture(lost=True)
+            self.capture = self._make_capture(abandoned=self.capture)
             self.capture.start()
         else:
             self.player = self._make_player(abandoned=self.player)

@@ -30,6 +30,7 @@ from voicews.events import (
     PlaybackStarted,
 )
 from voicews.threads.device_worker import Abandoned, DeviceWorker
+from voicews.threads.reopening import DeviceUser
 
 __all__ = ["SLICE", "Player", "Sound"]
 
@@ -90,7 +91,7 @@ class Player(DeviceWorker):
         awaits: bool = False,
         abandoned: Player | None = None,
     ) -> None:
-        super().__init__("player", "speaker", patience)
+        super().__init__("player", "speaker", patience, abandoned)
         self._sink = sink
         self._format = format
         self._playback: DropOldestQueue[Sound] = (
@@ -114,14 +115,28 @@ class Player(DeviceWorker):
         self._came = self._coming
         # How much of it was played to its end, or silenced.
         self._settled: int = -1 if abandoned is None else abandoned._settled
-        self._lost = abandoned is not None
         self._moved_at = time.monotonic()
         # Below: used by the player thread only.
         self._out: AudioSink = sink
         self._playing = False
+        self._flushing = False
+        self._pending = 0.0
+        # Seconds that left the loudspeaker since the run began, and those before it was last opened.
+        self._heard = self._heard_before = 0.0
         self._started_at = 0.0
         self._answer_at = 0.0
         self._answers_are_marked = False
+        if abandoned is not None:
+            self._take_over(abandoned)
+
+    def _take_over(self, abandoned: Player) -> None:
+        """What is heard after this, and what somebody waits to be told."""
+        self._heard = self._heard_before = abandoned._heard
+        self._started_at, self._answer_at = abandoned._started_at, abandoned._answer_at
+        self._answers_are_marked = abandoned._answers_are_marked
+        self._playing = abandoned._playing
+        if abandoned._flushing or abandoned._flush_wanted.is_set():
+            self._flush_wanted.set()
 
     # -- from other threads -----------------------------------------------------------------
 
@@ -237,16 +252,15 @@ class Player(DeviceWorker):
                 self._end(self._out)
                 self._ended()
         except Abandoned:
-            log.info("%s is back from the driver that it was left in", self.name)
+            self._come_back(self._sink)
 
     def _step(self) -> None:
         if self._flush_wanted.is_set():
             self._flush()
         if self._reopening.ready():
             self._reopen()
-        pending = self._in_device(self._out.pending)
+        pending = self._look()
         if pending >= self._out.lead:
-            self._moved_at = time.monotonic()
             self._pause(min(_POLL, pending - self._out.lead + 0.001))
             return
         sound = self._next(busy=pending > 0)
@@ -256,20 +270,31 @@ class Player(DeviceWorker):
             return
         if sound.begins_answer:
             self._answers_are_marked = True
-            self._answer_at = self._out.position + self._out.pending()
+            left = self._look()
+            self._answer_at = self._heard + (0.0 if self._lost else left)
         if not sound.pcm:
             return
         if sound.format != self._format:
             self._change_format(sound.format)
         if not self._playing:
             self._playing = True
-            self._started_at = self._out.position
+            self._started_at = self._heard
             if not self._answers_are_marked:
                 self._answer_at = self._started_at
             self._emit(PlaybackStarted())
         pcm = sound.pcm
         self._in_device(lambda: self._out.write(pcm))
         self._moved_at = time.monotonic()
+
+    def _look(self) -> float:
+        """Look after the device, and how far it has come; returns the seconds it has still to play."""
+        pending = self._in_device(self._out.pending)
+        if not self._lost:
+            self._heard = self._heard_before + self._out.position
+        if pending < self._pending:
+            self._moved_at = time.monotonic()
+        self._pending = pending
+        return pending
 
     def _next(self, *, busy: bool) -> Sound | None:
         """The next slice; None if the device should be looked after, or somebody wants something."""
@@ -305,24 +330,30 @@ class Player(DeviceWorker):
         self._poked.clear()
 
     def _flush(self) -> None:
+        self._flushing = True
         self._flush_wanted.clear()
         self._playing = False
-        self._in_device(self._out.flush)
+        try:
+            heard = self._in_device(self._out.flush)
+            if not self._lost:
+                self._heard = self._heard_before + heard
+        except AudioError as error:
+            self._lose(error)  # which is silence, too
+        self._flushing = False
         self._interrupted(self._milliseconds_since(self._answer_at))
 
-    def _milliseconds_since(self, position: float) -> int:
-        return max(0, round((self._out.position - position) * 1000))
+    def _milliseconds_since(self, heard: float) -> int:
+        """That left the loudspeaker."""
+        return max(0, round((self._heard - heard) * 1000))
 
     def _change_format(self, format: AudioFormat) -> None:
         """Another rate: let the old sound end first, as far as nobody interrupts."""
-        while self._out.pending() > 0 and not self._ending.is_set() and not self._flush_wanted.is_set():
+        while self._look() > 0 and not self._ending.is_set() and not self._flush_wanted.is_set():
             self._pause()
-        heard = self._out.position
         self._give_back(self._out)
+        self._begin_anew(self._out)
         self._in_device(lambda: self._out.open(format), self._patience)
         self._format = format
-        self._started_at -= heard
-        self._answer_at -= heard
 
     # -- the device ---------------------------------------------------------------------------
 
@@ -351,27 +382,37 @@ class Player(DeviceWorker):
         """Let time pass as if the sound were played, until the device can be opened again."""
         log.warning("loudspeaker lost, playing to nobody: %s", error)
         self._give_back(self._out)
+        self._lost = True
         self._play_to_nobody()
         self._reopening.lost()
         self._emit(DeviceLost("speaker", error))
 
     def _play_to_nobody(self) -> None:
-        self._out = NullSink()
-        self._out.open(self._format)
-        self._started_at = self._answer_at = 0.0
+        nobody = NullSink()
+        nobody.open(self._format)
+        self._begin_anew(nobody)
 
-    def _try_out(self) -> None:
-        sink, silence = self._sink, bytes(self._format.bytes(_TRIAL))
+    def _begin_anew(self, out: AudioSink) -> None:
+        """The position of a sink that was just opened is 0."""
+        self._out = out
+        self._heard_before = self._heard
+        self._pending = 0.0
+
+    def _try_out(self, trial: DeviceUser) -> None:
+        sink = self._sink
         sink.open(self._format)
         try:
-            sink.write(silence)
-            deadline, never = Deadline(_TRIAL_LASTS), threading.Event()
-            while sink.pending() > 0:
+            if not trial.superseded:
+                sink.write(bytes(self._format.bytes(_TRIAL)))
+            deadline = Deadline(_TRIAL_LASTS)
+            while not trial.superseded and sink.pending() > 0:
                 if deadline.passed:
-                    raise DeviceLostError("the loudspeaker was opened but plays nothing")
-                never.wait(_POLL)
+                    raise DeviceLostError("the loudspeaker was opened but plays nothing", hangs=True)
+                if self._ending.wait(_POLL):
+                    break
         finally:
-            sink.close()
+            if not trial.superseded:
+                sink.close()
 
     def _reopen(self) -> None:
         try:
@@ -382,6 +423,6 @@ class Player(DeviceWorker):
             return
         self._reopening.opened()
         self._out.close()
-        self._out = self._sink
-        self._started_at = self._answer_at = 0.0
+        self._begin_anew(self._sink)
+        self._lost = False
         self._emit(DeviceRestored("speaker"))

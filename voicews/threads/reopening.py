@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from voicews.backoff import Backoff
-from voicews.errors import AudioError
+from voicews.errors import AudioError, DeviceLostError
 from voicews.threads.worker import Worker
 
-__all__ = ["REOPENING", "Reopening"]
+__all__ = ["REOPENING", "DeviceUser", "Reopening"]
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +19,32 @@ REOPENING = Backoff(initial=0.2, factor=2.0, cap=5.0, jitter=0.0, max_attempts=N
 _OVERDUE = 10.0
 """Seconds after which a trial that hangs no longer keeps another from being made."""
 _MOST_HANGING = 4
-"""Trials that may hang at a time: a driver that holds so many threads will hold the next one too."""
+"""Threads that may hang at a time: a driver that holds so many will hold the next one too."""
 _LOOK = 0.05
 """Seconds between two looks at a trial that is under way."""
 
 
-class _Trial(Worker):
+class DeviceUser(Worker):
+    """A thread that uses a sound device, and may be left hanging in its driver.
+
+    Attributes:
+        superseded: True once another thread has begun to use the device: this one, if it comes
+            back, has to leave it alone, and otherwise gives it back.
+    """
+
+    superseded = False
+
+
+class _Trial(DeviceUser):
     """Uses the device once, where it may hang without making silence or time stand still."""
 
-    def __init__(self, device: str, try_out: Callable[[], None]) -> None:
+    def __init__(self, device: str, try_out: Callable[[DeviceUser], None]) -> None:
         super().__init__(f"{device}-trial")
         self._try_out = try_out
         self.began = time.monotonic()
 
     def work(self) -> None:
-        self._try_out()
+        self._try_out(self)
 
     def failed(self, error: BaseException) -> None:
         log.debug("%s: %s", self.name, error)
@@ -48,17 +58,23 @@ class Reopening:
 
     Args:
         device: its name, for the threads'.
-        try_out: opens the device, moves a little sound, closes it; raises what hinders it.
+        try_out: opens the device, moves a little sound, closes it unless the thread was superseded,
+            which is its argument; raises what hinders it.
+        left: threads that hang in the device already.
     """
 
-    def __init__(self, device: str, try_out: Callable[[], None]) -> None:
+    def __init__(
+        self, device: str, try_out: Callable[[DeviceUser], None], left: Sequence[DeviceUser] = ()
+    ) -> None:
         self._device = device
         self._try_out = try_out
         self._attempt = 0
         self._opened_at = time.monotonic()
         self._again_at: float | None = None
         self._trial: _Trial | None = None
-        self._left: list[_Trial] = []
+        self._left: list[DeviceUser] = list(left)
+        # Since when it is there and does not answer.
+        self._mute_since = time.monotonic() if left else None
 
     def lost(self) -> None:
         """The device has failed."""
@@ -75,6 +91,7 @@ class Reopening:
         """It works."""
         self._opened_at = time.monotonic()
         self._again_at = None
+        self._mute_since = None
 
     def ready(self) -> bool:
         """True once the device was tried out with success.  Call it every now and then.
@@ -83,41 +100,60 @@ class Reopening:
             BaseException: what the device raised, if it is no AudioError.
         """
         if self._trial is None:
-            if self._again_at is not None and time.monotonic() >= self._again_at:
-                self._trial = _Trial(self._device, self._try_out)
-                self._trial.start()
+            due = self._again_at is not None and time.monotonic() >= self._again_at
+            if due and len(self.trials) < _MOST_HANGING:
+                self._begin()
             return False
-        if self._trial.is_alive():
-            if self.hanging > _OVERDUE and len(self.trials) < _MOST_HANGING:
-                log.warning("%s hangs in the driver", self._trial.name)
-                self._left = [trial for trial in (*self._left, self._trial) if trial.is_alive()]
+        trial = self._trial
+        if trial.is_alive():
+            overdue = time.monotonic() - trial.began > _OVERDUE
+            if overdue and len(self.trials) < _MOST_HANGING:
+                log.warning("%s hangs in the driver", trial.name)
+                self._left = [*self.trials]
                 self._trial = None
+                self._found_mute(trial.began)
                 self.missing()
             return False
-        error, self._trial = self._trial.error, None
-        if error is None:
+        self._trial = None
+        if trial.error is None:
             return True
-        if not isinstance(error, AudioError):
-            raise error
+        if not isinstance(trial.error, AudioError):
+            raise trial.error
+        if isinstance(trial.error, DeviceLostError) and trial.error.hangs:
+            self._found_mute(trial.began)
+        else:
+            self._mute_since = None
         self.missing()
         return False
+
+    def _begin(self) -> None:
+        for thread in self._left:
+            thread.superseded = True
+        self._trial = _Trial(self._device, self._try_out)
+        self._trial.start()
+
+    def _found_mute(self, since: float) -> None:
+        if self._mute_since is None:
+            self._mute_since = since
 
     @property
     def remaining(self) -> float | None:
         """Seconds until :meth:`ready` should be asked; None if the device works."""
         if self._again_at is None:
             return None
-        return _LOOK if self._trial is not None else max(0.0, self._again_at - time.monotonic())
+        return _LOOK if self._trial is not None else max(_LOOK, self._again_at - time.monotonic())
 
     @property
     def hanging(self) -> float:
-        """Seconds for which the present trial has been under way; any thread."""
-        trial = self._trial
-        return time.monotonic() - trial.began if trial is not None and trial.is_alive() else 0.0
+        """Seconds for which the device has been there and has not answered; any thread."""
+        since, trial = self._mute_since, self._trial
+        if since is None and trial is not None and trial.is_alive():
+            since = trial.began
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
-    def trials(self) -> list[threading.Thread]:
-        """The trials that still run; any thread."""
+    def trials(self) -> list[DeviceUser]:
+        """The trials that still run, and what else hangs in the device; any thread."""
         present = [self._trial] if self._trial is not None else []
         return [trial for trial in (*self._left, *present) if trial.is_alive()]
 

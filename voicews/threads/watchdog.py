@@ -34,7 +34,7 @@ class Watchdog:
             now: monotonic seconds.
             sent: frames of captured sound that have left, counted from any start.
             playing_stuck_for: seconds for which received sound has waited without any being played.
-            trials_hang_for: by device, for how long an attempt to open it has hung.
+            trials_hang_for: by device, for how long it has been lost and there, but has not answered.
 
         Returns:
             What is wrong, or None.
