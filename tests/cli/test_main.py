@@ -47,7 +47,6 @@ def test_every_option_in_the_guide_exists(capsys: pytest.CaptureFixture[str]) ->
     [
         [],
         ["sing"],
-        ["talk"],
         ["talk", "ws://x", "--mic", "1", "--input", "a.wav"],
         ["talk", "ws://x", "--speaker", "1", "--output", "a.wav"],
         ["talk", "ws://x", "--json", "--plain"],

@@ -300,7 +300,7 @@ def test_a_key_that_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: py
         (["--dialect", "vosk", "--set", "modle=x"], "no setting 'modle'; it has url, input_format"),
         (["--dialect", "gemini", "--set", "key=k"], "--set model=…"),
         (["--dialect", "vosk", "--resume"], "no setting 'resume'"),
-        ([], "Plain.url has to be given"),
+        ([], "Give its URL"),
     ],
 )
 def test_dialects_and_settings_that_are_none(

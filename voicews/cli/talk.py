@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from dataclasses import replace
 
 from voicews.cli.arguments import (
@@ -21,6 +22,7 @@ from voicews.cli.signals import Stopped
 from voicews.cli.sound import loudspeaker, microphone
 from voicews.config import ClientConfig
 from voicews.dialects.base import Dialect
+from voicews.errors import ConfigError
 
 __all__ = ["add_parser", "run"]
 
@@ -33,11 +35,11 @@ examples:
   voicews talk wss://voice.example/talk --header "Authorization: Bearer $TOKEN"
   voicews talk ws://localhost:8765 --input question.wav --output answer.wav
   voicews talk ws://localhost:8765 --text "What time is it?" --json
-  voicews talk --dialect openai --set model=gpt-realtime-2.1      (key: OPENAI_API_KEY)
+  voicews talk --dialect openai --set model=gpt-realtime-2.1
   voicews talk --dialect vosk ws://raspberrypi.local:2700
 
 dialects:
-  {", ".join(names())}
+{textwrap.indent(textwrap.fill(", ".join(names()), 76), "  ")}
 
 {EXIT_CODES}"""
 
@@ -114,6 +116,8 @@ def _dialect(arguments: argparse.Namespace) -> Dialect:
         given["resume"] = arguments.resume
     kind = chosen(arguments.dialect)
     arguments.keys = kind.key_variables  # for whoever has to say what went wrong
+    if "url" not in given and all(name != "url" for name, _ in arguments.set) and kind is names()["plain"]:
+        raise ConfigError("where is the server? Give its URL, or a --dialect that knows it")
     return made(kind, arguments.set, **given)
 
 
