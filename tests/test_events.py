@@ -12,7 +12,7 @@ import pytest
 from voicews import events
 from voicews.commands import SendText
 from voicews.config import AudioFormat
-from voicews.errors import ConnectionClosed
+from voicews.errors import ConnectionClosed, RecordingError
 from voicews.events import (
     AudioReceived,
     CallbackError,
@@ -29,6 +29,7 @@ from voicews.events import (
     PlaybackStarted,
     ReconnectFailed,
     Reconnecting,
+    RecordingFailed,
     ResponseDone,
     ResponseStarted,
     ServerError,
@@ -74,6 +75,7 @@ EXAMPLES: list[Event] = [
     FramesDropped("outbox", "overflow", 7),
     DeviceLost("microphone", LOST),
     DeviceRestored("microphone"),
+    RecordingFailed("kept/conversation-001.wav", RecordingError("no room")),
     CallbackError("show", Token("a"), LOST),
 ]
 

@@ -28,9 +28,9 @@ FLOORS: list[tuple[str, ...]] = [
     ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),
-    ("client",),
+    ("recording", "client"),
     ("",),  # voicews/__init__.py: the public names
-    ("assistant", "cli", "testing", "__main__"),
+    ("assistant", "timeline", "cli", "testing", "__main__"),
 ]
 """From the cellar up.  A module imports from floors below, or from those before it on its own."""
 
@@ -42,6 +42,7 @@ ONLY = {
     "pyaudio": {"audio.portaudio"},
     "pygame": {"audio.speaker"},
     "rich": {"cli.screen"},
+    "matplotlib": {"timeline.drawing"},
     "soundfile": {"dialects.file_sound"},
 }
 """Who may import which library, at whatever depth."""

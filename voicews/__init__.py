@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         OutboxFull,
         ProtocolError,
         ProxyFailed,
+        RecordingError,
         RemoteProtocolError,
         ServiceError,
         SessionExpired,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         PlaybackStarted,
         ReconnectFailed,
         Reconnecting,
+        RecordingFailed,
         ResponseDone,
         ResponseStarted,
         ServerError,
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     )
     from voicews.history import History, Turn
     from voicews.lifecycle import State
+    from voicews.recording import Recorder
     from voicews.stats import Stats
     from voicews.tools import Tool
 
@@ -141,6 +144,9 @@ __all__ = [
     "ProxySettings",
     "ReconnectFailed",
     "Reconnecting",
+    "Recorder",
+    "RecordingError",
+    "RecordingFailed",
     "RemoteProtocolError",
     "ResponseDone",
     "ResponseStarted",
@@ -178,7 +184,18 @@ __all__ = [
 ]
 
 # The events before the lifecycle, whose facts have names of their own that are alike.
-_HOMES = ("errors", "backoff", "config", "stats", "history", "tools", "events", "lifecycle", "client")
+_HOMES = (
+    "errors",
+    "backoff",
+    "config",
+    "stats",
+    "history",
+    "tools",
+    "events",
+    "lifecycle",
+    "client",
+    "recording",
+)
 
 
 def __getattr__(name: str) -> object:

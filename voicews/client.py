@@ -34,6 +34,7 @@ from voicews.errors import (
 from voicews.events import Event, StateChanged
 from voicews.history import History
 from voicews.lifecycle import Close, Lifecycle, State
+from voicews.recording.recorder import Recorder
 from voicews.stats import Stats
 from voicews.systemd import notify
 from voicews.threads.callbacks import Callback, EventStream, Handlers, require_event_class
@@ -72,6 +73,7 @@ class VoiceClient:
         speaker: an :class:`~voicews.audio.AudioSink`; None likewise.
         config: all other settings.
         tools: functions that the server may call; see :meth:`tool`.
+        recorder: a :class:`~voicews.Recorder` that writes down what is said and heard.
 
     Every fact can be had in three ways: ask for it (:attr:`state`, :meth:`stats`), wait for
     it (:meth:`wait_for`), or be told (:meth:`on`).  All methods may be called from any
@@ -89,6 +91,7 @@ class VoiceClient:
         speaker: AudioSink | None = None,
         config: ClientConfig | None = None,
         tools: Sequence[Callable[..., Any] | Tool] = (),
+        recorder: Recorder | None = None,
     ) -> None:
         if not isinstance(server, str | Dialect):
             raise ConfigError(f"the server must be a URL or a Dialect, not {type(server).__name__}")
@@ -122,6 +125,12 @@ class VoiceClient:
         self._tools: dict[str, Tool] = {}
         if self._config.push_to_talk:
             self._muted.set()
+        if recorder is not None and not isinstance(recorder, Recorder):
+            raise ConfigError(f"the recorder must be a Recorder such as Recorder({recorder!r})")
+        self._recorder = recorder
+        if recorder is not None:
+            self._microphone = recorder.microphone(self._microphone, self._muted.is_set)
+            self._speaker = recorder.speaker(self._speaker)
         for function in tools:
             self._offer(function if isinstance(function, Tool) else Tool.of(function))
 
@@ -337,6 +346,7 @@ class VoiceClient:
         Raises:
             InvalidState: it is open already, or close() was called meanwhile.
             AudioError: a sound device cannot be had.
+            RecordingError: the recorder's files cannot be made.
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.
         """
@@ -350,7 +360,7 @@ class VoiceClient:
                         f"{', '.join(hanging)} of the last run still hangs and may hold a device; "
                         "make a new VoiceClient with devices of its own"
                     )
-            supervisor = self._supervisor = Supervisor(
+            supervisor = Supervisor(
                 self._dialect,
                 self._microphone,
                 self._speaker,
@@ -364,6 +374,10 @@ class VoiceClient:
                 changed=self._changed,
                 ended=_running.discard,
             )
+            if self._recorder is not None:
+                formats = self._dialect.input_format, self._dialect.output_format
+                self._recorder.begin(supervisor.callbacks, type(self._dialect).__name__, *formats)
+            self._supervisor = supervisor
             _opened.add(self)
             _running.add(supervisor)
             supervisor.start()
@@ -423,6 +437,8 @@ class VoiceClient:
         supervisor.callbacks.join(deadline.remaining())
         threads = (supervisor, supervisor.callbacks, *supervisor.survivors)
         left = [thread.name for thread in threads if thread.is_alive()]
+        if self._recorder is not None and not self._recorder.ended_within(deadline.remaining()):
+            left.append("voicews-recorder")
         if left:
             raise ShutdownTimeout(left)
 
@@ -545,6 +561,8 @@ class VoiceClient:
         outbox = self._running(type(command).__name__).outbox
         try:
             outbox.put(command, urgent=urgent)
+            if self._recorder is not None:
+                self._recorder.told(command)
         except ShutDown:
             raise InvalidState(f"{type(command).__name__} came while the client was closing") from None
         except queue.Full:

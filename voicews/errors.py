@@ -28,6 +28,7 @@
         AudioStalled
         FormatUnsupported(ValueError)
         BackendMissing(ImportError)
+      RecordingError(OSError)
       ShutdownTimeout(TimeoutError)
 
     VoicewsWarning(UserWarning)
@@ -67,6 +68,7 @@ __all__ = [
     "OutboxFull",
     "ProtocolError",
     "ProxyFailed",
+    "RecordingError",
     "RemoteProtocolError",
     "ServiceError",
     "SessionExpired",
@@ -272,6 +274,10 @@ class FormatUnsupported(AudioError, ValueError):
 
 class BackendMissing(AudioError, ImportError):
     """A sound library is missing or broken; the message says which package mends it."""
+
+
+class RecordingError(VoicewsError, OSError):
+    """A conversation cannot be recorded: the folder cannot be written, or the disk is full."""
 
 
 class ShutdownTimeout(VoicewsError, TimeoutError):

@@ -33,6 +33,7 @@ __all__ = [
     "PlaybackStarted",
     "ReconnectFailed",
     "Reconnecting",
+    "RecordingFailed",
     "ResponseDone",
     "ResponseStarted",
     "ServerError",
@@ -295,7 +296,7 @@ class FramesDropped(Event):
     """Sound was thrown away; told at most once a second."""
 
     buffer: str
-    """"outbox" (towards the server), "playback" or "events"."""
+    """"outbox" (towards the server), "playback", "events" or "recording"."""
     cause: str
     """"overflow" (the buffer was full) or "stale" (older than ``Buffers.max_audio_age``)."""
     count: int
@@ -316,6 +317,16 @@ class DeviceRestored(Event):
     """It works again."""
 
     device: str
+
+
+@dataclass(frozen=True)
+class RecordingFailed(Event):
+    """The conversation goes on, but it is not recorded any more; what was recorded so far is kept."""
+
+    path: str
+    """The WAV file that ends here."""
+    error: BaseException
+    """Why, such as a :class:`~voicews.RecordingError` that says that the disk is full."""
 
 
 @dataclass(frozen=True)

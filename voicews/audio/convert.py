@@ -39,6 +39,11 @@ class Converter:
         """True if there is nothing to convert."""
         return self.source == self.target
 
+    @property
+    def delay(self) -> float:
+        """Seconds by which the output lags behind the input."""
+        return self._resampler.delay
+
     def inputs_for(self, outputs: int) -> int:
         """The least number of input samples that makes the next :meth:`process` give this many."""
         return self._resampler.inputs_for(outputs)

@@ -16,13 +16,25 @@ from voicews.audio.convert import Converter, Framer, require_whole_samples
 from voicews.config import AudioFormat
 from voicews.errors import AudioError, ConfigError, FormatUnsupported, InvalidState
 
-__all__ = ["WavSink", "WavSource"]
+__all__ = ["WAV_HEADER", "WavSink", "WavSource", "wav_header"]
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+WAV_HEADER = _HEADER.size
+"""Bytes before the first sample of a file that begins with :func:`wav_header`."""
 _PCM = 1
 _EXTENSIBLE = 0xFFFE
 _ENCODINGS = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
 _MAGIC = {b"ID3": "an MP3 file", b"OggS": "an Ogg file", b"fLaC": "a FLAC file", b"FORM": "an AIFF file"}
+
+
+def wav_header(format: AudioFormat, size: int) -> bytes:
+    """The beginning of a WAV file of 16-bit PCM that holds ``size`` bytes of samples."""
+    rate, width = format.rate, format.bytes_per_sample
+    return _HEADER.pack(
+        *(b"RIFF", size + WAV_HEADER - 8, b"WAVE"),
+        *(b"fmt ", 16, _PCM, format.channels, rate, rate * width, width, 16),
+        *(b"data", size),
+    )
 
 
 @dataclass(frozen=True)
@@ -243,7 +255,7 @@ class WavSink(AudioSink):
     def _cut_to_whole_samples(file: BinaryIO, format: AudioFormat) -> None:
         """A disk that ran full may have taken half of one."""
         end = file.seek(0, os.SEEK_END)
-        file.truncate(end - (end - _HEADER.size) % format.bytes_per_sample)
+        file.truncate(end - (end - WAV_HEADER) % format.bytes_per_sample)
         file.seek(0, os.SEEK_END)
 
     def write(self, pcm: bytes) -> None:
@@ -343,16 +355,9 @@ class WavSink(AudioSink):
         """Make the header tell the present length, and leave the file at its end."""
         assert self._file is not None
         assert self._file_format is not None
-        rate, size = self._file_format.rate, self._file_format.bytes_per_sample
-        end = max(self._file.seek(0, os.SEEK_END), _HEADER.size)
+        end = max(self._file.seek(0, os.SEEK_END), WAV_HEADER)
         self._file.seek(0)
-        self._file.write(
-            _HEADER.pack(
-                *(b"RIFF", end - 8, b"WAVE"),
-                *(b"fmt ", 16, _PCM, self._file_format.channels, rate, rate * size, size, 16),
-                *(b"data", end - _HEADER.size),
-            )
-        )
+        self._file.write(wav_header(self._file_format, end - WAV_HEADER))
         self._file.seek(0, os.SEEK_END)
         self._file.flush()
 

@@ -13,6 +13,7 @@ __all__ = [
     "HelpFormatter",
     "add_display_options",
     "add_interruptions_option",
+    "add_record_option",
     "add_sound_options",
     "add_verbosity",
     "count",
@@ -102,6 +103,16 @@ def add_interruptions_option(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="the server does not listen while it speaks: for a loudspeaker beside the microphone, "
         "where it would hear itself",
+    )
+
+
+def add_record_option(parser: argparse.ArgumentParser) -> None:
+    """``--record``."""
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="record both sides, and all that happens, in this folder; `voicews timeline DIR` draws it",
     )
 
 

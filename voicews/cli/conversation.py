@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from voicews.audio import AudioSink, AudioSource
 from voicews.cli.announcements import Figures, Note
@@ -22,6 +23,7 @@ from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect
 from voicews.errors import InvalidState
 from voicews.events import Connected, Event, StateChanged
+from voicews.recording import Recorder
 from voicews.threads.callbacks import EventStream
 
 __all__ = ["Conversation"]
@@ -43,6 +45,7 @@ class Conversation:
         config: the client's.
         json: show JSON lines.
         plain: show plain lines also on a terminal.
+        record: the folder of a recording.
 
     Raises:
         CommandFailed: the terminal's display needs rich, and it is not installed.
@@ -62,13 +65,16 @@ class Conversation:
         *,
         json: bool = False,
         plain: bool = False,
+        record: Path | None = None,
     ) -> None:
+        self._recorder = None if record is None else Recorder(record)
         microphone, speaker = Meter(), Meter()
         self.client = VoiceClient(
             dialect,
             microphone=MeteredSource(source, microphone),
             speaker=MeteredSink(sink, speaker),
             config=config,
+            recorder=self._recorder,
         )
         recorded = source if isinstance(source, RecordedSpeech) else None
         self.turns = Turns(lambda: recorded.speech_ended_at if recorded else None)
@@ -104,6 +110,9 @@ class Conversation:
             self._catch_up()
             if self.connected:
                 self.show(self.figures())
+            if self._recorder is not None and self._recorder.path is not None:
+                folder = self._recorder.folder
+                self.note(f"recorded in {self._recorder.path}; `voicews timeline {folder}` draws it")
 
     def _catch_up(self) -> None:
         """Count what came while nobody followed, up to the end."""
@@ -149,8 +158,11 @@ class Conversation:
         return True
 
     def note(self, text: str) -> None:
-        """Show a remark."""
-        self._display.show(Note(text))
+        """Show a remark, and record it."""
+        remark = Note(text)
+        self._display.show(remark)
+        if self._recorder is not None:
+            self._recorder.write(remark)
 
     def show(self, event: Event) -> None:
         """Show an announcement."""

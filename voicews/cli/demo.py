@@ -15,6 +15,7 @@ from voicews.cli.arguments import (
     HelpFormatter,
     add_display_options,
     add_interruptions_option,
+    add_record_option,
     add_sound_options,
     count,
 )
@@ -96,6 +97,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--voice", choices=VOICES, default="auto", help="what speaks; likewise")
     add_interruptions_option(parser)
+    add_record_option(parser)
     add_display_options(parser)
     parser.set_defaults(run=run)
 
@@ -110,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.mic is not None or arguments.speaker is not None or arguments.input or arguments.text
     ):
         print(
-            "voicews demo: --scripted brings its own speech and writes to a file; it goes with --output only",
+            "voicews demo: --scripted brings its own speech and writes to a file; it goes with "
+            "--output and --record only",
             file=sys.stderr,
         )
         return USAGE
@@ -182,6 +185,7 @@ def _conversation(
         _CONFIG,
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
+        record=arguments.record,
     )
 
 

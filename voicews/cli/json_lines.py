@@ -2,62 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import json
 import time
-from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from voicews.events import Event
+from voicews.recording.lines import to_json
 
-__all__ = ["JsonLines", "to_json"]
-
-_NAMES = {"event": "during"}
-"""Fields that are called otherwise: ``event`` is every line's own kind."""
-
-
-def to_json(event: Event, began: float) -> str:
-    """One event as a line.
-
-    ``event`` is its class and ``at`` the seconds since ``began`` (monotonic); the other names
-    are its fields.  An error is an object of ``type`` and ``message``, sound is the number of
-    its bytes, a state is its name; the event during which a callback failed is ``during``.
-    """
-    members = {"event": type(event).__name__, "at": round(event.at - began, 4), **_fields(event)}
-    return json.dumps(members, ensure_ascii=False)
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {
-        _NAMES.get(field.name, field.name): _plain(getattr(value, field.name))
-        for field in dataclasses.fields(value)
-        if field.name != "at"
-    }
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return round(value, 6)
-        case bytes():
-            return len(value)
-        case enum.Enum():
-            return value.name
-        case BaseException():
-            return {"type": type(value).__name__, "message": " ".join(str(value).split())}
-        case Event():
-            return {"event": type(value).__name__, **_fields(value)}
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _ if dataclasses.is_dataclass(value):
-            return _fields(value)
-        case _:
-            return str(value)
+__all__ = ["JsonLines"]
 
 
 class JsonLines:

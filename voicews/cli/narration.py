@@ -20,6 +20,7 @@ from voicews.events import (
     Message,
     ReconnectFailed,
     Reconnecting,
+    RecordingFailed,
     ResponseDone,
     ServerError,
     StateChanged,
@@ -170,13 +171,19 @@ class Narrator:
 def _trouble(event: Event) -> Iterator[Line]:
     match event:
         case FramesDropped(buffer=buffer, cause=cause, count=count):
-            what = {"outbox": "captured frames", "playback": "pieces of the answer"}.get(buffer, buffer)
+            what = {
+                "outbox": "captured frames",
+                "playback": "pieces of the answer",
+                "recording": "pieces of the recording",
+            }.get(buffer, buffer)
             why = "they waited too long" if cause == "stale" else "too many were waiting"
             yield Line("sound", f"{count} {what} dropped: {why}", "trouble")
         case DeviceLost(device=device, error=error):
             yield Line("sound", f"{device} lost: {_brief(error)}", "trouble")
         case DeviceRestored(device=device):
             yield Line("sound", f"{device} works again", "good")
+        case RecordingFailed(error=error):
+            yield Line("sound", f"not recorded any more: {_brief(error)}", "bad")
         case ServerError():
             yield Line("server", f"reports an error: {event}", "trouble")
         case ToolCall(name=name):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from voicews.cli.arguments import (
     HelpFormatter,
     add_display_options,
+    add_record_option,
     add_sound_options,
     count,
     header,
@@ -97,6 +98,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="attempts to reconnect before giving up (default: %(default)s)",
     )
+    add_record_option(parser)
     add_display_options(parser)
     parser.set_defaults(run=run)
 
@@ -138,6 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts)),
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
+        record=arguments.record,
     )
     try:
         with conversation.shown(), conversation.opened():

@@ -246,11 +246,15 @@ class Callbacks(Worker):
         """
         require_event_class(kind)
         stream = EventStream(kind, maxsize)
+        self.attach(stream)
+        return stream
+
+    def attach(self, stream: EventStream[Any]) -> None:
+        """Feed a stream from now on, for as long as somebody keeps it; close it in the end."""
         with self._order:
             if self._events.shut:
                 stream.close()
             self._streams.add(stream)
-        return stream
 
     def finish(self) -> None:
         """End after the events that are in line; streams end with them."""
