@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.verbose:
             shown = "".join(traceback.format_exception(error))
             print(printable(shown, lines=True), end="", file=sys.stderr)
-        told = one_line(error, getattr(arguments, "url", None))
+        told = one_line(error, getattr(arguments, "url", None), getattr(arguments, "keys", ()))
         print(f"voicews: {printable(told)}", file=sys.stderr)
         return USAGE if type(error) is ConfigError else FAILED
 
