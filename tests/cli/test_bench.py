@@ -117,6 +117,18 @@ def test_sound_is_sent_in_real_time_and_the_burst_is_as_long_as_it_was_wished(se
     assert len(server.call(2).audio) >= 2 * 32000
 
 
+def test_another_dialect_and_its_settings(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.react = parrot
+    settings = ("--set", "input_format=8000", "--set", "output_format=8000")
+    found = measured(server.url, capsys, "--dialect", "plain", *settings)
+    assert found["echo"]["count"] == found["marks"] >= 2
+
+
+def test_a_server_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 2
+    assert "URL" in capsys.readouterr().err
+
+
 def test_headers_reach_the_server_and_the_query_is_not_shown(
     server: Peer, capsys: pytest.CaptureFixture[str]
 ) -> None:

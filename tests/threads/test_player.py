@@ -448,6 +448,27 @@ def test_an_interruption_while_the_device_hangs_is_told(start: Start, where: str
     assert rig.ended.empty()
 
 
+def test_the_successor_goes_on_in_the_format_that_came_last(start: Start) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Hanging(EarSpeaker):
+        def write(self, pcm: bytes) -> None:
+            super().write(pcm)
+            if not hangs.is_set():
+                hangs.set()
+                assert go_on.wait(PATIENCE)
+
+    speaker = Hanging()
+    rig = start(speaker)
+    rig.feed(bytes(4800), format=AudioFormat(24000))
+    assert hangs.wait(PATIENCE)
+    rig.player.abandon()
+    successor = start(speaker, abandoned=rig.player)
+    until(successor, DeviceRestored)
+    assert [opened.rate for opened in speaker.opened] == [16000, 24000, 24000, 24000]
+    go_on.set()
+
+
 def test_a_device_that_takes_sound_and_does_not_play_it_is_stuck(start: Start) -> None:
     speaker = EarSpeaker(speed=0.0)
     rig = start(speaker)
@@ -491,3 +512,25 @@ def test_how_long_nothing_was_played_is_known(start: Start) -> None:
     go_on.set()
     while rig.player.stuck_for:
         assert rig.player.is_alive()
+
+
+class LookedAfter(NullSink):
+    """Counts how often the player looks after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def pending(self) -> float:
+        self.looks += 1
+        return super().pending()
+
+
+def test_a_device_that_keeps_house_by_itself_is_left_in_peace(start: Start) -> None:
+    sink = LookedAfter()
+    rig = start(sink)
+    rig.feed(bytes(FORMAT.bytes(0.19)))  # less than the lead, so that all of it is written at once
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(190)
+    # One per slice and one per `attention`; a device that is fed there has one each 5 ms.
+    assert sink.looks < 25

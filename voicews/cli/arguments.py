@@ -13,7 +13,6 @@ __all__ = [
     "VOICES",
     "HelpFormatter",
     "add_display_options",
-    "add_header_option",
     "add_interruptions_option",
     "add_record_option",
     "add_sound_options",
@@ -24,6 +23,7 @@ __all__ = [
     "log_level",
     "port",
     "seconds",
+    "setting",
 ]
 
 EARS = ("auto", "whisper", "pocketsphinx")
@@ -71,16 +71,12 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     return parsed
 
 
-def add_header_option(parser: argparse.ArgumentParser) -> None:
-    """``--header``."""
-    parser.add_argument(
-        "--header",
-        type=header,
-        action="append",
-        default=[],
-        metavar='"NAME: VALUE"',
-        help="a further header of the handshake; may be given several times",
-    )
+def setting(text: str) -> tuple[str, str]:
+    """A setting of a dialect, "name=value"; a message never shows the value, which may be a key."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise argparse.ArgumentTypeError("a setting must look like name=value")
+    return name.strip(), value
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:

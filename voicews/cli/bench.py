@@ -6,13 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from voicews.cli.arguments import HelpFormatter, add_display_options, add_header_option, seconds
+from voicews.cli.arguments import HelpFormatter, add_display_options, seconds
 from voicews.cli.bench_plot import plot, require_plotting
 from voicews.cli.bench_report import report, to_json
 from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
 from voicews.cli.measurement import Measurement
+from voicews.cli.server_options import DIALECTS, add_server_options, described_server
+from voicews.commands import SendAudio
 from voicews.dialects.base import bare_url
-from voicews.dialects.plain import Plain
+from voicews.errors import ConfigError
 
 __all__ = ["add_parser", "run"]
 
@@ -20,7 +22,8 @@ _EXAMPLES = f"""\
 Pings go out ten times a second. Meanwhile marked sound is sent in real time,
 and looked for in what comes back: from a server that sends sound back, also
 changed, that is the echo's latency. In the end 5 s of silence are sent as fast
-as they go. A server that sends no sound back is measured without the echo.
+as they go. A server that sends no sound back is measured without the echo;
+how long an answer takes, `voicews talk URL --input FILE.wav` tells.
 
 examples:
   voicews bench ws://localhost:8765
@@ -28,6 +31,7 @@ examples:
   voicews bench ws://localhost:8765 --seconds 30 --plot line.svg
   voicews bench ws://localhost:8765 --json
 
+{DIALECTS}
 {EXIT_CODES}"""
 
 
@@ -40,8 +44,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("url", metavar="URL", help="where the server is: ws://host:port/path or wss://…")
-    add_header_option(parser)
+    add_server_options(parser)
     parser.add_argument(
         "--seconds",
         type=seconds(3, 120),
@@ -72,12 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.plot is not None:
         require_plotting(arguments.plot)
-    measurement = Measurement(
-        Plain(arguments.url, headers=dict(arguments.header)),
-        seconds=arguments.seconds,
-        burst=arguments.burst,
-    )
-    server = bare_url(arguments.url)
+    dialect = described_server(arguments)
+    if SendAudio not in dialect.accepts:
+        raise ConfigError(f"bench needs a server that hears; {type(dialect).__name__} takes no sound")
+    measurement = Measurement(dialect, seconds=arguments.seconds, burst=arguments.burst)
+    server = bare_url(arguments.url) if arguments.url else type(dialect).__name__
     shown = not (arguments.json or arguments.plain or arguments.verbose) and sys.stdout.isatty()
     progress = measurement.progress
     try:
