@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from voicews.cli.arguments import HelpFormatter, add_display_options, seconds
+from voicews.cli.arguments import HelpFormatter, add_verbosity, seconds
 from voicews.cli.bench_plot import plot, require_plotting
 from voicews.cli.bench_report import report, to_json
 from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
@@ -63,7 +63,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.svg", help="draw a picture too (.svg, .png or .pdf)"
     )
-    add_display_options(parser)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="write one JSON object to stdout, for scripts")
+    shown.add_argument(
+        "--plain",
+        action="store_true",
+        help="plain lines, once all is measured; the default where stdout is no terminal",
+    )
+    add_verbosity(parser)
     parser.set_defaults(run=run)
 
 
