@@ -491,3 +491,25 @@ def test_how_long_nothing_was_played_is_known(start: Start) -> None:
     go_on.set()
     while rig.player.stuck_for:
         assert rig.player.is_alive()
+
+
+class LookedAfter(NullSink):
+    """Counts how often the player looks after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def pending(self) -> float:
+        self.looks += 1
+        return super().pending()
+
+
+def test_a_device_that_keeps_house_by_itself_is_left_in_peace(start: Start) -> None:
+    sink = LookedAfter()
+    rig = start(sink)
+    rig.feed(bytes(FORMAT.bytes(0.19)))  # less than the lead, so that all of it is written at once
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(190)
+    # One per slice and one per `attention`; a device that is fed there has one each 5 ms.
+    assert sink.looks < 25

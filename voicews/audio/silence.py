@@ -47,6 +47,8 @@ class SilenceSource(AudioSource):
 class NullSink(AudioSink):
     """Takes sound at the pace of a loudspeaker and lets nobody hear it."""
 
+    attention = 0.05
+
     def __init__(self) -> None:
         self._format: AudioFormat | None = None
         self._clock = PlaybackClock()

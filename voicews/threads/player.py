@@ -263,7 +263,7 @@ class Player(DeviceWorker):
         if pending >= self._out.lead:
             self._pause(min(_POLL, pending - self._out.lead + 0.001))
             return
-        sound = self._next(busy=pending > 0)
+        sound = self._next(pending)
         if self._flush_wanted.is_set():
             self._flush()
         if sound is None or sound.epoch != self._epoch:
@@ -296,11 +296,11 @@ class Player(DeviceWorker):
         self._pending = pending
         return pending
 
-    def _next(self, *, busy: bool) -> Sound | None:
+    def _next(self, pending: float) -> Sound | None:
         """The next slice; None if the device should be looked after, or somebody wants something."""
-        came = self._came
+        came, busy = self._came, pending > 0
         try:
-            return self._playback.get(timeout=self._leisure(busy))
+            return self._playback.get(timeout=self._leisure(pending))
         except queue.Empty:
             if not busy and self._playing:
                 self._playing = False
@@ -312,13 +312,13 @@ class Player(DeviceWorker):
                 if self._playing:
                     self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
                 raise
-            self._pause()
+            self._pause(self._leisure(pending))
             return None
 
-    def _leisure(self, busy: bool) -> float:
+    def _leisure(self, pending: float) -> float:
         """Seconds to wait for sound: a busy device wants to be looked after, a lost one to be reopened."""
-        if busy:
-            return _POLL
+        if pending > 0:
+            return min(self._out.attention, pending)
         if self._playing:
             return 0.0
         remaining = self._reopening.remaining

@@ -1,0 +1,171 @@
+"""P7 and P8: how soon a link is there (again)."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+from benchmarks.clients import bare, ours
+from benchmarks.processes import Server
+from benchmarks.results import Measure, Row, median, ratio
+from benchmarks.sound import Mouth
+from voicews import Backoff, ClientConfig, TlsSettings, VoiceClient
+from voicews.audio import NullSink
+from voicews.dialects import Plain
+
+__all__ = ["reconnect", "start"]
+
+
+def _connect_bare(server: Server, mode: str) -> float:
+    """Seconds from dialling until the server has the first frame."""
+    context = ssl.create_default_context(cafile=server.ca) if server.ca else None
+    frame = Mouth(320).read()
+    server.take()
+    began = time.monotonic_ns()
+    link = bare.connect(server.url(mode), None, context)
+    link.send_binary(frame)
+    first = _first(server)
+    link.shutdown()
+    return (first - began) / 1e9
+
+
+def _first(server: Server) -> int:
+    """When the first frame came, in nanoseconds."""
+    never, end = threading.Event(), time.monotonic() + 10
+    while time.monotonic() < end:
+        if first := server.take()["first"]:
+            return int(first[0])
+        never.wait(0.05)
+    raise RuntimeError("the first frame did not come")
+
+
+def _client(server: Server, mode: str, speed: float = 1.0) -> VoiceClient:
+    return VoiceClient(
+        Plain(server.url(mode)),
+        microphone=ours.Microphone(speed),
+        speaker=NullSink(),
+        config=ClientConfig(
+            tls=TlsSettings(ca_file=server.ca),
+            backoff=Backoff(initial=0, jitter=0, max_attempts=None, stable_after=0.1),
+        ),
+    )
+
+
+def reconnect(full: bool) -> dict[str, Measure]:
+    """P7: the server cuts the connection every 100 frames; the backoff is set to nothing.
+
+    The microphone is ten times as fast as a real one, so that the link is timed and not the wait for a frame.
+    """
+    cuts = 40 if full else 12
+    logging.getLogger("voicews").setLevel(logging.CRITICAL)  # it would tell of each of these cuts
+    measure = Measure("P7")
+    for wire in ("plain", "TLS"):
+        with Server(tls=wire == "TLS") as server:
+            references = [_connect_bare(server, "sink") for _ in range(cuts)]
+            server.take()
+            never = threading.Event()
+            found_cuts: list[int] = []
+            found_firsts: list[int] = []
+            with _client(server, "cut", 10.0):
+                end = time.monotonic() + cuts * 3 + 10
+                while len(found_cuts) < cuts + 1 and time.monotonic() < end:
+                    never.wait(0.5)
+                    report = server.take()
+                    found_cuts += report["cuts"]
+                    found_firsts += report["first"]
+            times = [
+                (min(first for first in found_firsts if first > cut) - cut) / 1e9
+                for cut in found_cuts
+                if found_firsts[-1] > cut
+            ]
+        measure.rows.append(
+            Row(
+                *("P7", f"cut → first new frame at the server, {wire}"),
+                *(1000 * median(times), 1000 * median(references), "ms"),
+                *(median(times) / median(references), 2.0),
+            )
+        )
+        measure.series[wire] = {
+            "ours": [round(1000 * value, 3) for value in sorted(times)],
+            "bare": [round(1000 * value, 3) for value in sorted(references)],
+        }
+    return {"P7": measure}
+
+
+_IMPORT = "import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"
+
+
+def _time_of(code: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT.format(code=code)], capture_output=True, text=True, check=True
+    )
+    return 1000 * float(done.stdout)
+
+
+def _open_ours(server: Server) -> float:
+    server.take()
+    voice = _client(server, "sink")
+    began = time.monotonic_ns()
+    with voice:
+        return (_first(server) - began) / 1e6
+
+
+def _open_bare(server: Server) -> float:
+    """The microphone opens first, so that its first frame is complete as soon as may be."""
+    context = ssl.create_default_context(cafile=server.ca) if server.ca else None
+    server.take()
+    began = time.monotonic_ns()
+    mouth = Mouth(320)
+    link = bare.connect(server.url("sink"), None, context)
+    link.send_binary(mouth.read())
+    first = _first(server)
+    link.shutdown()
+    return (first - began) / 1e6
+
+
+def start(full: bool) -> dict[str, Measure]:
+    """P8: imports, each in a fresh interpreter; and opening."""
+    rounds = 15 if full else 7
+    measure = Measure("P8")
+    _time_of("from voicews import VoiceClient; import websocket")  # compiles what was not
+    codes = {
+        "import voicews": "import voicews",
+        "import VoiceClient": "from voicews import VoiceClient",
+        "import websocket": "import websocket",
+    }
+    times: dict[str, list[float]] = {name: [] for name in codes}
+    for _ in range(rounds):
+        for name, code in codes.items():
+            times[name].append(_time_of(code))
+    reference = times["import websocket"]
+    for name, what in (
+        ("import voicews", "import voicews, against import websocket"),
+        ("import VoiceClient", "from voicews import VoiceClient, likewise"),
+    ):
+        mine = times[name]
+        measure.rows.append(
+            Row("P8", what, median(mine), median(reference), "ms", ratio(mine, reference), 1.3)
+        )
+    measure.series["imports"] = {name: round(median(values), 2) for name, values in times.items()}
+    for wire in ("plain", "TLS"):
+        with Server(tls=wire == "TLS") as server:
+            _open_ours(server), _open_bare(server)
+            mine, theirs = [], []
+            for _ in range(rounds):
+                theirs.append(_open_bare(server))
+                mine.append(_open_ours(server))
+        measure.rows.append(
+            Row(
+                *("P8", f"open() → first frame at the server, {wire}"),
+                *(median(mine), median(theirs), "ms", ratio(mine, theirs), 1.5),
+            )
+        )
+        measure.series[wire] = {
+            "ours": sorted(round(value, 2) for value in mine),
+            "bare": sorted(round(value, 2) for value in theirs),
+        }
+    return {"P8": measure}
