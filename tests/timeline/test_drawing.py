@@ -88,9 +88,10 @@ def test_every_part_of_a_wait_has_its_colour_in_the_legend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tape = Tape(20)
-    end = tape.turn(1.0, "One?", "One.", thinking=4.0, tool="clock")
-    tape.tell(3.0, "Disconnected", generation=1, error=ERROR)
-    tape.tell(4.0, "Connected", generation=2, resumed=True)
+    end = tape.turn(1.0, "One?", "One.", thinking=1.0, tool="clock")
+    end = tape.turn(end + 1, "Where?", "Here.", thinking=2.0)
+    tape.tell(end - 2, "Disconnected", generation=1, error=ERROR)
+    tape.tell(end - 1.5, "Connected", generation=2, resumed=True)
     tape.tell(end + 1, "Muted")
     tape.tell(end + 1.2, "Unmuted")
     tape.turn(end + 0.2, "Two?", "Two.", spoken=0.5, thinking=0.3, synthesis=0.1, heard=0.3)
