@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except VoicewsError as error:
         if arguments.verbose:
             traceback.print_exception(error)
-        told = one_line(error, getattr(arguments, "url", None))
+        told = one_line(error, getattr(arguments, "url", None), getattr(arguments, "keys", ()))
         print(f"voicews: {told}", file=sys.stderr)
         return USAGE if type(error) is ConfigError else FAILED
 
