@@ -138,7 +138,7 @@ def test_the_usual_end_is_no_trouble() -> None:
         ),
         (FramesDropped("events", "overflow", 2), "sound  2 events dropped: too many were waiting"),
         (DeviceLost("microphone", DeviceLostError("gone\nnow")), "sound  microphone lost: gone now"),
-        (DeviceLost("speaker", DeviceLostError()), "sound  speaker lost: DeviceLostError"),
+        (DeviceLost("speaker", DeviceLostError("")), "sound  speaker lost: DeviceLostError"),
         (DeviceRestored("speaker"), "sound  speaker works again"),
         (ServerError("too much", 429), "server reports an error: 429: too much"),
         (ToolCall("1", "lights", {}), "server asks for the tool lights, which this command does not have"),

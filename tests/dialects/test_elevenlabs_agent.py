@@ -379,6 +379,36 @@ def test_silence_is_no_turn_of_words() -> None:
     assert tell(ready(), heard(" "), response("")) == [SpeechStopped(), ResponseStarted()]
 
 
+def test_the_end_waits_for_the_users_last_words() -> None:
+    """Silence is what ends a turn, and the microphone sends no more."""
+    session = ready()
+    tell(session, TENTATIVE)
+    session.finish()
+    said(session)
+    session.tick(1.0)
+    [silence] = said(session)
+    assert base64.b64decode(silence["user_audio_chunk"]) == bytes(16000)
+    assert not session.finished
+    tell(session, heard("Good night."))
+    session.tick(1.5)
+    assert said(session) == []
+    assert not session.finished
+    tell(session, response("Sleep well."))
+    for _ in range(4):
+        assert not session.finished
+        session.tick(2.0)
+    assert session.finished
+
+
+def test_the_end_waits_for_the_answer_to_what_was_written() -> None:
+    session = ready(text_only=True)
+    session.send(SendText("Good night."))
+    session.finish()
+    assert not session.finished
+    tell(session, response("Sleep well."))
+    assert session.finished
+
+
 def test_what_the_user_may_be_saying() -> None:
     assert tell(ready(), TENTATIVE, TENTATIVE, heard("hello"), TENTATIVE)[:-1] == [
         SpeechStarted(),

@@ -21,6 +21,7 @@ __all__ = [
     "header",
     "log_level",
     "port",
+    "setting",
 ]
 
 EARS = ("auto", "whisper", "pocketsphinx")
@@ -54,6 +55,14 @@ def header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError('a header must look like "Name: value"')
     return name.strip(), value.strip()
+
+
+def setting(text: str) -> tuple[str, str]:
+    """A setting of a dialect, "name=value"; a message never shows the value, which may be a key."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise argparse.ArgumentTypeError("a setting must look like name=value")
+    return name.strip(), value
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from voicews.commands import Command
@@ -52,6 +53,16 @@ class Request:
 
 class Dialect(ABC):
     """A server's address, settings and language: frozen, and safe to share between clients."""
+
+    key_variables: ClassVar[Sequence[str]] = ()
+    """Variables of the environment that a key is taken from, the first one first."""
+    restores: ClassVar[str] = "nothing"
+    """What a new connection takes up of the conversation of the one before, in a few words."""
+
+    @property
+    def answers(self) -> bool:
+        """True (the default) if the server answers; False if it only writes down what it hears."""
+        return True
 
     @property
     @abstractmethod
