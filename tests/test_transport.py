@@ -350,7 +350,7 @@ class TestRules:
 
 MEMORY = """
 import resource
-from tests.line import *
+from voicews.testing.frames import BINARY, CONTINUATION, frame
 from tests.test_transport import connected, listening
 from voicews.errors import MessageTooLarge
 
