@@ -17,6 +17,7 @@ from voicews.cli import demo, devices, serve, talk, timeline
 from voicews.cli.arguments import HelpFormatter, log_level
 from voicews.cli.failures import BROKEN_PIPE, EXIT_CODES, FAILED, USAGE, one_line
 from voicews.errors import ConfigError, VoicewsError
+from voicews.printable import printable
 
 __all__ = ["run"]
 
@@ -73,10 +74,18 @@ def _run(arguments: argparse.Namespace) -> int:
         return BROKEN_PIPE
     except VoicewsError as error:
         if arguments.verbose:
-            traceback.print_exception(error)
+            shown = "".join(traceback.format_exception(error))
+            print(printable(shown, lines=True), end="", file=sys.stderr)
         told = one_line(error, getattr(arguments, "url", None), getattr(arguments, "keys", ()))
-        print(f"voicews: {told}", file=sys.stderr)
+        print(f"voicews: {printable(told)}", file=sys.stderr)
         return USAGE if type(error) is ConfigError else FAILED
+
+
+class _Formatter(logging.Formatter):
+    """Lets nobody command the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
 
 
 @contextmanager
@@ -84,9 +93,7 @@ def _logging(verbose: int) -> Iterator[None]:
     """With ``-v`` a log on stderr; else none, for the display tells what matters."""
     root = logging.getLogger()
     handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     before = root.level
     root.addHandler(handler)
     if verbose:
@@ -111,7 +118,7 @@ def _plain_warnings() -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         del category, filename, lineno, line
-        print(f"voicews: warning: {message}", file=file or sys.stderr)
+        print(f"voicews: warning: {printable(str(message))}", file=file or sys.stderr)
 
     before = warnings.showwarning
     warnings.showwarning = show

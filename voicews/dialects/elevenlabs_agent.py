@@ -373,8 +373,8 @@ class _AgentSession(Session):
             RemoteProtocolError: the sound in it cannot be decoded.
         """
         data = parsed(message)
-        kind = data.get("type") if isinstance(data, dict) else None
-        understand = _KINDS.get(kind) if isinstance(kind, str) else None
+        kind = text_of(data, "type") if isinstance(data, dict) else None
+        understand = _KINDS.get(kind) if kind is not None else None
         events = understand(self, data) if understand else None
         return [Message(data)] if events is None else events
 
