@@ -42,6 +42,7 @@ from voicews import (
 )
 from voicews.audio import NullSink, SilenceSource
 from voicews.audio.wav import WavSink
+from voicews.cli.dialects import names, settings
 from voicews.cli.json_lines import JsonLines
 from voicews.config import AudioFormat
 from voicews.dialects import (
@@ -476,3 +477,54 @@ class TestCommand:
             )
             assert done.returncode != 0
             assert token not in done.stdout + done.stderr
+
+    @pytest.mark.parametrize("name", names())
+    def test_with_any_dialect(self, name: str, token: str, tmp_path: Path) -> None:
+        """The key comes from the environment, and is put into a header as well, and into the query."""
+        with FaultServer(FAULTS["refused"](token)) as server:
+            path = "/api/websocket" if name.startswith("home") else "/v1"
+            needed = {"elevenlabs-agent": "agent_id", "deepgram-agent": "think"}.get(name, "model")
+            takes = needed in settings(names()[name])
+            words = [] if name in ("vosk", "whisper-live", "deepgram-listen") else ["--text", "Hello"]
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "voicews", "talk", "--dialect", name),
+                    f"{server.url}{path}?api_key={token}",
+                    *("--header", f"X-Api-Key: {token}", "-vv", "--attempts", "0", *words),
+                    *("--record", str(tmp_path / "recorded"), *([f"--set={needed}=x"] if takes else [])),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                cwd=ROOT,
+                env={
+                    "VOICEWS_AUDIO": "null",
+                    "PATH": "",
+                    **dict.fromkeys(names()[name].key_variables, token),
+                },
+                check=False,
+            )
+            assert server.connections, done.stderr
+        assert done.returncode != 0
+        assert token not in done.stdout + done.stderr
+        for file in (tmp_path / "recorded").glob("*"):
+            assert token.encode() not in file.read_bytes()
+
+    @pytest.mark.parametrize(
+        "given", ["{}", "url={}", "headers={}", "key={}", "rate={}", "nothing={}", "options={}"]
+    )
+    def test_a_setting_that_is_wrong(self, given: str, token: str) -> None:
+        """What cannot be read may be a key that has slipped into the wrong place."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "voicews", "talk", "--dialect", "openai-realtime", "-vv"),
+                *("--set", given.format(f"{{{token}")),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert token not in done.stdout + done.stderr

@@ -542,7 +542,7 @@ class Supervisor(Worker):
         try:
             self.outbox.put(result)
         except (ShutDown, queue.Full):
-            log.warning("the result of call %s could not be sent", result.call_id)
+            log.warning("the result of call %r could not be sent", result.call_id)
 
     # -- moving to a new session ------------------------------------------------------------------
 
