@@ -41,8 +41,8 @@ ONLY = {
     "websocket": {"transport", "handshake"},
     "pyaudio": {"audio.portaudio"},
     "pygame": {"audio.speaker"},
-    "rich": {"cli.screen"},
-    "matplotlib": {"timeline.drawing"},
+    "rich": {"cli.bench_screen", "cli.screen"},
+    "matplotlib": {"cli.bench_plot", "timeline.drawing"},
     "soundfile": {"dialects.file_sound"},
 }
 """Who may import which library, at whatever depth."""

@@ -12,7 +12,7 @@ import pytest
 from voicews import BackendFallback, VoicewsError
 from voicews.cli import main, serve
 
-COMMANDS = ("demo", "talk", "timeline", "serve", "devices")
+COMMANDS = ("demo", "talk", "timeline", "serve", "devices", "bench")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -401,22 +401,17 @@ def test_a_sign_of_life_only_while_no_sound_goes() -> None:
 
 def test_the_end_of_a_session_is_told_once_in_time() -> None:
     session = ready()
-    session.tick(100.0)
-    session.tick(100.0 + 6890)
-    assert tell(session, STARTED) == [SpeechStarted()]
-    session.tick(100.0 + 6950)
-    assert tell(session, STARTED) == [SessionExpiring(250.0)]
-    session.tick(100.0 + 7300)
-    assert tell(session, STARTED) == []
+    assert session.tick(100.0) == []
+    assert session.tick(100.0 + 6890) == []
+    assert session.tick(100.0 + 6950) == [SessionExpiring(250.0)]
+    assert session.tick(100.0 + 7300) == []
 
 
 def test_a_short_session_tells_its_end_later() -> None:
     session = ready(session_length=60)
-    session.tick(0.0)
-    session.tick(50.0)
-    assert tell(session, DONE) == []
-    session.tick(61.0)
-    assert tell(session, DONE) == [SessionExpiring(0.0)]
+    assert session.tick(0.0) == []
+    assert session.tick(50.0) == []
+    assert session.tick(61.0) == [SessionExpiring(0.0)]
 
 
 def test_a_session_without_end() -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
 
-from voicews.cli import demo, devices, serve, talk, timeline
+from voicews.cli import bench, demo, devices, serve, talk, timeline
 from voicews.cli.arguments import HelpFormatter, log_level
 from voicews.cli.failures import BROKEN_PIPE, EXIT_CODES, FAILED, USAGE, one_line
 from voicews.errors import ConfigError, VoicewsError
@@ -29,6 +29,7 @@ then:
   voicews devices                       find your microphone and loudspeaker
   voicews serve                         the same server, for other programs
   voicews talk ws://localhost:8765      talk with it, or with any other
+  voicews bench ws://localhost:8765     measure the way to it and back
   voicews timeline DIR                  see why an answer came late
   voicews COMMAND --help                all about one command
 
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"voicews {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, talk, timeline, serve, devices):
+    for command in (demo, talk, timeline, serve, devices, bench):
         command.add_parser(commands)
     return parser
 

@@ -157,5 +157,7 @@ class Session(ABC):
         :meth:`Dialect.classify` gets to judge.  Called once, with what ended it."""
         return error
 
-    def tick(self, now: float) -> None:  # noqa: B027 - most dialects have nothing to do here
-        """Called every :attr:`tick_interval` seconds with a monotonic time."""
+    def tick(self, now: float) -> list[Event]:
+        """Called every :attr:`tick_interval` seconds with a monotonic time; returns what there is to tell
+        although the server says nothing."""
+        return []

@@ -249,7 +249,6 @@ class _AgentSession(Session):
         """True from the user's words to the beginning of their answer."""
         self._keepalive = Keepalive()
         self._born: float | None = None
-        self._left: float | None = None
         self._told_expiry = False
         self._samples = WholeSamples(dialect.output_format)
         self._speaking = False
@@ -325,16 +324,20 @@ class _AgentSession(Session):
             self._say(type="ForceEndTurn")
         self._finishing = True
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Hold the connection while no sound goes, and watch the session's age."""
         if not self._ready:
-            return
+            return []
         if self._keepalive.due() and not self._finishing:
             self._say(type="KeepAlive")
         if self._born is None:
             self._born = now
-        if self._dialect.session_length is not None:
-            self._left = self._born + self._dialect.session_length - now
+        length = self._dialect.session_length
+        if length is None or self._told_expiry:
+            return []
+        left = self._born + length - now
+        self._told_expiry = left <= min(_WARNING, length / 10)
+        return [SessionExpiring(max(0.0, left))] if self._told_expiry else []
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -344,16 +347,7 @@ class _AgentSession(Session):
         Raises:
             ServiceError: the server reported an error, which ends the session.
         """
-        told = self._hear(message) if isinstance(message, bytes) else self._read(message)
-        return [*self._expiry(), *told]
-
-    def _expiry(self) -> list[Event]:
-        """A session that has not long to live says so once, with whatever the server says next."""
-        length = self._dialect.session_length
-        if self._told_expiry or self._left is None or length is None:
-            return []
-        self._told_expiry = self._left <= min(_WARNING, length / 10)
-        return [SessionExpiring(max(0.0, self._left))] if self._told_expiry else []
+        return self._hear(message) if isinstance(message, bytes) else self._read(message)
 
     def _read(self, message: str) -> list[Event]:
         data = parsed(message)

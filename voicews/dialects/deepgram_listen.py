@@ -328,10 +328,11 @@ class _ListenSession(Session):
             self._end_turns()
             self._say(type="CloseStream")
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Hold the connection while no sound goes: a pause, a lost microphone."""
         if self._keepalive.due() and not self._finishing:
             self._to_send.append(written({"type": "KeepAlive"}))
+        return []
 
     # -- what the server says ---------------------------------------------------------------
 

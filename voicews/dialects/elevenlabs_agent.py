@@ -354,12 +354,14 @@ class _AgentSession(Session):
         """Close once what was said last has been written down and answered."""
         self._finishing = True
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Half a second has passed."""
         self._quiet_ticks += 1
         if self._finishing and self._speaking:
             # There is no word for the end of a turn: the agent has to hear it.
             self._speak(bytes(self._dialect.input_format.bytes(self.tick_interval)))
+        # The server does not say when an answer is over.
+        return self._end_answer() if self._quiet_ticks >= _GAP_TICKS else []
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -374,10 +376,7 @@ class _AgentSession(Session):
         kind = text_of(data, "type") if isinstance(data, dict) else None
         understand = _KINDS.get(kind) if kind is not None else None
         events = understand(self, data) if understand else None
-        told: list[Event] = [Message(data)] if events is None else events
-        if self._quiet_ticks >= _GAP_TICKS and kind not in _ANSWERS:
-            return [*self._end_answer(), *told]
-        return told
+        return [Message(data)] if events is None else events
 
     def _metadata(self, data: Json) -> list[Event]:
         about = object_of(data, "conversation_initiation_metadata_event")
@@ -550,5 +549,3 @@ _KINDS: Mapping[str, Callable[[_AgentSession, Json], list[Event] | None]] = {
 }
 """What the server can say that has a word of ours; None from one of these: it has not after all.
 What only informs (``vad_score``, ``agent_tool_response``, ``mcp_tool_call`` …) is given on as it is."""
-_ANSWERS = frozenset({"audio", "agent_response", "agent_chat_response_part"})
-"""Kinds with which an answer goes on."""

@@ -285,14 +285,15 @@ class _WhisperLiveSession(Session):
         self._to_send.append(self._dialect.encoded(bytes(_FORMAT.bytes(_LEAST))))
         self.tick_interval = _TICK
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Notice that the server, which never says so, has no more words."""
         if not self._finishing or self._finished:
-            return
+            return []
         if self._news_at is None or self._results > self._results_before:
             self._results_before, self._news_at = self._results, now
         if now - self._news_at >= self._dialect.settle:
             self._end()
+        return []
 
     def _end(self) -> None:
         self._finished = True
