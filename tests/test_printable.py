@@ -28,6 +28,10 @@ def test_examples(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
+def test_lines_are_kept_where_they_are_wanted() -> None:
+    assert printable("one\n\ttwo\r\x1b", lines=True) == "one\n\ttwo \ufffd"
+
+
 @given(st.text(), st.booleans())
 def test_no_control_character_is_left(text: str, lines: bool) -> None:
     shown = printable(text, lines=lines)

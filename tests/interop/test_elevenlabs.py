@@ -146,7 +146,7 @@ def test_first_messages_have_the_vendors_model() -> None:
 def complaints(ours: list[Any], theirs: list[Any]) -> list[str]:
     """Those of TypeScript's compiler: its types are all that ElevenLabs publishes of most messages."""
     said = {"ours": ours, "theirs": theirs}
-    found: list[str] = run("elevenlabs", "elevenlabs_types", said=said, timeout=120)
+    found: list[str] = run("elevenlabs", "elevenlabs_types", said=said)
     return found
 
 
