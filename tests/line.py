@@ -16,32 +16,6 @@ import trustme
 PATIENCE = 20.0
 """Seconds after which a fact that should have come is held to be missing."""
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-
-
-def frame(
-    opcode: int,
-    payload: bytes = b"",
-    *,
-    final: bool = True,
-    reserved: int = 0,
-    mask: bytes = b"",
-    length: int | None = None,
-) -> bytes:
-    """A server's frame; ``length`` is what it claims to hold."""
-    length = len(payload) if length is None else length
-    first = (0x80 if final else 0) | reserved << 4 | opcode
-    second = 0x80 if mask else 0
-    if length < 126:
-        head = bytes((first, second | length))
-    elif length < 1 << 16:
-        head = bytes((first, second | 126)) + length.to_bytes(2, "big")
-    else:
-        head = bytes((first, second | 127)) + length.to_bytes(8, "big")
-    if mask:
-        payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-    return head + mask + payload
-
 
 class Line:
     """One accepted connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -57,6 +58,7 @@ from voicews.audio.silence import NullSink, SilenceSource
 from voicews.commands import Command, InterruptResponse, SendMessage, SendText
 from voicews.dialects import Plain
 from voicews.testing import FaultServer
+from voicews.threads.supervisor import Supervisor
 
 QUICK = ClientConfig(backoff=Backoff(initial=0.01, jitter=0.0, max_attempts=3))
 
@@ -938,3 +940,56 @@ def test_an_interruption_that_comes_too_late_is_told_and_is_no_lost_frame() -> N
         server.call(2).wait_for_audio()
         assert "superseded" not in voice.stats().frames_dropped
         assert server.call(2).texts == []
+
+
+# -- at the very beginning ------------------------------------------------------------------------
+
+
+def test_what_another_thread_is_about_to_open_is_closed(
+    server: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice, closing = quiet(server), threading.Event()
+    start = Supervisor.start
+
+    def start_late(self: Supervisor) -> None:
+        assert closing.wait(PATIENCE)
+        threading.Event().wait(0.1)
+        start(self)
+
+    def open_it() -> None:
+        with contextlib.suppress(InvalidState):
+            voice.open()
+
+    monkeypatch.setattr(Supervisor, "start", start_late)
+    opener = threading.Thread(target=open_it)
+    opener.start()
+    while voice._supervisor is None:
+        threading.Event().wait(0.001)
+    closing.set()
+    voice.close()
+    assert voice.state is State.CLOSED
+    opener.join()
+
+
+THREADS = ["callbacks", "supervisor", "capture", "player", "receiver", "sender"]
+
+
+@pytest.mark.parametrize("missing", THREADS)
+def test_where_no_thread_is_left_it_can_be_opened_later(
+    missing: str, server: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_others(self: threading.Thread) -> None:
+        if self.name == f"voicews-{missing}":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    voice = quiet(server)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", start_others)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            voice.open(PATIENCE)
+        voice.close()
+    with voice:
+        assert voice.state is State.CONNECTED

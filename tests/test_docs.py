@@ -127,7 +127,7 @@ def test_the_reference_knows_every_public_name() -> None:
     } == set()
 
 
-@pytest.mark.parametrize("command", ["demo", "talk", "timeline", "serve", "devices"])
+@pytest.mark.parametrize("command", ["demo", "talk", "timeline", "serve", "devices", "bench"])
 def test_the_guide_knows_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from voicews.cli import main
 

@@ -22,7 +22,7 @@ LONGEST = 650
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "deadline", "systemd"),
+    ("printable", "errors", "deadline", "systemd"),
     ("backoff", "config", "buffers"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
@@ -41,8 +41,8 @@ ONLY = {
     "websocket": {"transport", "handshake"},
     "pyaudio": {"audio.portaudio"},
     "pygame": {"audio.speaker"},
-    "rich": {"cli.screen"},
-    "matplotlib": {"timeline.drawing"},
+    "rich": {"cli.bench_screen", "cli.screen"},
+    "matplotlib": {"cli.bench_plot", "timeline.drawing"},
     "soundfile": {"dialects.file_sound"},
 }
 """Who may import which library, at whatever depth."""

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.sync.client import connect
 
-from tests.line import PATIENCE, TEXT, Authority, Line, deaf_port, frame, listening
+from tests.line import PATIENCE, Authority, Line, deaf_port, listening
 from tests.peer import peer, unused_port
 from tests.proxies import running_proxy
 from voicews.backoff import Verdict, judge
@@ -30,6 +30,7 @@ from voicews.errors import (
     TlsFailed,
 )
 from voicews.proxy import ConnectTunnel, SocksTunnel, tunnel_for
+from voicews.testing.frames import TEXT, frame
 from voicews.transport import Transport
 
 PROMPT = 0.005

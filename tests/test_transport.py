@@ -17,21 +17,7 @@ import websocket
 from websocket._handshake import CookieJar
 
 from tests.echo_server import echoing
-from tests.line import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PATIENCE,
-    PING,
-    PONG,
-    TEXT,
-    Authority,
-    Line,
-    acceptance,
-    deaf_port,
-    frame,
-    listening,
-)
+from tests.line import PATIENCE, Authority, Line, acceptance, deaf_port, listening
 from voicews.backoff import Verdict, judge
 from voicews.config import Limits, Timeouts, TlsSettings
 from voicews.dialects.base import Request
@@ -47,6 +33,7 @@ from voicews.errors import (
     RemoteProtocolError,
     VoicewsError,
 )
+from voicews.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from voicews.transport import PeerClose, Ping, Pong, Transport
 
 SOON = 1.0
@@ -363,7 +350,7 @@ class TestRules:
 
 MEMORY = """
 import resource
-from tests.line import *
+from voicews.testing.frames import BINARY, CONTINUATION, frame
 from tests.test_transport import connected, listening
 from voicews.errors import MessageTooLarge
 

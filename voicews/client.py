@@ -119,7 +119,7 @@ class VoiceClient:
         self._history = History(self._config.buffers.history)
         self._lifecycle = Lifecycle(self._config.backoff, self._config.retry)
         self._changed = threading.Condition()
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()  # a signal handler may close what it interrupts
         self._muted = threading.Event()
         self._supervisor: Supervisor | None = None
         self._tools: dict[str, Tool] = {}
@@ -360,6 +360,7 @@ class VoiceClient:
                         f"{', '.join(hanging)} of the last run still hangs and may hold a device; "
                         "make a new VoiceClient with devices of its own"
                     )
+            before = self._supervisor
             supervisor = Supervisor(
                 self._dialect,
                 self._microphone,
@@ -380,7 +381,12 @@ class VoiceClient:
             self._supervisor = supervisor
             _opened.add(self)
             _running.add(supervisor)
-            supervisor.start()
+            try:
+                supervisor.start()
+            except RuntimeError:  # the machine has no thread left
+                self._supervisor = before
+                _running.discard(supervisor)
+                raise
         try:
             in_time = self._wait_until_open(supervisor, Deadline(timeout))
         except BaseException:
@@ -423,7 +429,8 @@ class VoiceClient:
         Raises:
             ShutdownTimeout: a thread has not ended in time; it is named in ``threads``.
         """
-        supervisor = self._supervisor
+        with self._opening:  # what another thread is about to start can then be waited for
+            supervisor = self._supervisor
         if supervisor is None:
             if self.state is State.IDLE:
                 self._lifecycle.handle(Close(), time.monotonic())
@@ -433,8 +440,8 @@ class VoiceClient:
         if self._is_within():
             return
         deadline = Deadline(supervisor.closing_time)
-        supervisor.join(deadline.remaining())
-        supervisor.callbacks.join(deadline.remaining())
+        for thread in (supervisor, supervisor.callbacks):
+            thread.ended_within(deadline.remaining())
         threads = (supervisor, supervisor.callbacks, *supervisor.survivors)
         left = [thread.name for thread in threads if thread.is_alive()]
         if self._recorder is not None and not self._recorder.ended_within(deadline.remaining()):

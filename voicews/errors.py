@@ -46,6 +46,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from voicews.printable import printable
+
 __all__ = [
     "AudioError",
     "AudioStalled",
@@ -178,7 +180,7 @@ class ConnectionClosed(TransportError):
         if not message:
             who = "the server" if by_peer else "this side"
             how = "without a Close frame" if code == 1006 else f"with code {code}"
-            message = f"{who} ended the connection {how}" + (f": {reason}" if reason else "")
+            message = f"{who} ended the connection {how}" + (f": {printable(reason)}" if reason else "")
         super().__init__(message)
 
 
@@ -237,7 +239,8 @@ class ServiceError(VoicewsError):
         self.code = code
         self.message = message
         self.fatal = fatal
-        super().__init__(f"the server reported an error{f' {code}' if code is not None else ''}: {message}")
+        named = f" {code}" if code is not None else ""
+        super().__init__(printable(f"the server reported an error{named}: {message}"))
 
 
 class CallbackFailed(VoicewsError):

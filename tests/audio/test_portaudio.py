@@ -315,3 +315,21 @@ def test_no_stream_gives_way_where_a_driver_hangs(cards: Path) -> None:
     thread.join(10)
     portaudio._make_way()
     assert gives_way(stream)
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_stream_that_could_not_be_closed_is_closed_by_the_next_who_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the interpreter would close it beside whoever uses PortAudio."""
+    monkeypatch.setattr(portaudio, "_PATIENCE", 0.05)
+    monkeypatch.setattr(portaudio, "_system", object())
+    monkeypatch.setattr(portaudio, "_devices", lambda system: [])
+    raw = WaitingStream()
+    stream = Stream(raw, DEVICES[1], AudioFormat(), 0.0)  # type: ignore[arg-type]
+    with portaudio._locked(), pytest.raises(DeviceLostError, match="another thread"):
+        stream.close()
+    assert (raw.closed, portaudio._users) == (0, 2)
+    for _ in range(2):
+        assert list_devices() == []
+        assert (raw.closed, portaudio._users) == (1, 1)

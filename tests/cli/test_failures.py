@@ -32,12 +32,16 @@ from voicews.cli.failures import CommandFailed, advice, one_line
         (HandshakeRejected(404), "path"),
         (DeviceNotFound("none"), "voicews devices"),
         (MessageTooLarge("big"), "voice server"),
-        (RemoteProtocolError("odd"), "plain dialect"),
+        (RemoteProtocolError("odd"), "--dialect"),
     ],
 )
 def test_what_to_do(error: VoicewsError, hint: str) -> None:
     assert hint in str(advice(error))
     assert one_line(error) == f"{error} ({advice(error)})"
+
+
+def test_where_a_dialect_has_its_key_from() -> None:
+    assert "in the environment, OPENAI_API_KEY" in str(advice(HandshakeRejected(401), ["OPENAI_API_KEY"]))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from voicews import BackendFallback, VoicewsError
 from voicews.cli import main, serve
 
-COMMANDS = ("demo", "talk", "serve", "devices")
+COMMANDS = ("demo", "talk", "timeline", "serve", "devices", "bench")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -47,7 +47,6 @@ def test_every_option_in_the_guide_exists(capsys: pytest.CaptureFixture[str]) ->
     [
         [],
         ["sing"],
-        ["talk"],
         ["talk", "ws://x", "--mic", "1", "--input", "a.wav"],
         ["talk", "ws://x", "--speaker", "1", "--output", "a.wav"],
         ["talk", "ws://x", "--json", "--plain"],

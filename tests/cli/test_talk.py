@@ -16,6 +16,17 @@ from tests.cli.conftest import Command
 from tests.cli.test_recorded_speech import recording
 from tests.peer import Peer, unused_port
 from voicews.cli import main
+from voicews.testing import (
+    FakeDeepgramAgent,
+    FakeDeepgramListen,
+    FakeElevenLabsAgent,
+    FakeGeminiLive,
+    FakeHomeAssistant,
+    FakeOpenAIRealtime,
+    FakeServer,
+    FakeVosk,
+    FakeWhisperLive,
+)
 
 WITHOUT_DEVICES = {"VOICEWS_AUDIO": "null"}
 
@@ -219,3 +230,95 @@ def test_a_reader_that_goes_away(server: Peer, command: Callable[..., Command]) 
     assert running.process.wait(20) == 141
     assert running.process.stderr is not None
     assert not running.process.stderr.read()
+
+
+# -- other dialects ---------------------------------------------------------------------------------
+
+
+def answered_by(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Who said what, without the figures and the servers' own remarks."""
+    out, err = capsys.readouterr()
+    assert not err
+    return [line for line in out.splitlines() if line.startswith(("link ", "you ", "voice "))]
+
+
+CONVERSING: list[tuple[str, type[FakeServer[Any]], list[str]]] = [
+    ("openai", FakeOpenAIRealtime, ["model=m"]),
+    ("deepgram-agent", FakeDeepgramAgent, ["think=m"]),
+    ("elevenlabs", FakeElevenLabsAgent, ["agent_id=a"]),
+    ("gemini", FakeGeminiLive, ["model=m"]),
+    ("home-assistant", FakeHomeAssistant, ["key=k"]),
+]
+
+
+@pytest.mark.parametrize(("name", "fake", "settings"), CONVERSING, ids=[one[0] for one in CONVERSING])
+def test_words_in_writing_in_other_dialects(
+    name: str, fake: type[FakeServer[Any]], settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [part for setting in settings for part in ("--set", setting)]
+    with fake(answers=["At noon."]) as server:
+        assert main(["talk", "--dialect", name, server.url, *given, "--text", "When?"]) == 0
+    assert answered_by(capsys) == ["link   connected", "you    When?", "voice  At noon."]
+
+
+@pytest.mark.parametrize(
+    ("name", "fake", "settings"),
+    [
+        ("deepgram-listen", FakeDeepgramListen, ["endpointing=300"]),
+        ("vosk", FakeVosk, []),
+        ("whisper-live", FakeWhisperLive, ["language=en", "settle=1"]),
+    ],
+)
+def test_a_recording_is_written_down(
+    name: str,
+    fake: type[FakeServer[Any]],
+    settings: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    question = recording(tmp_path / "question.wav", bytes(6400) + tone(1.2))
+    given = [part for setting in settings for part in ("--set", setting)]
+    with fake(hears=["turn on the light"]) as server:
+        assert main(["talk", "--dialect", name, server.url, *given, "--input", str(question)]) == 0
+    assert "you    turn on the light" in answered_by(capsys)
+
+
+def test_a_key_that_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "wrong")
+    with FakeDeepgramListen(key="right") as server:
+        assert main(["talk", "--dialect", "deepgram-listen", server.url, "--set", "key=wrong"]) == 1
+    told = failure(capsys)
+    assert "DEEPGRAM_API_KEY" in told
+    assert "--header" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--dialect", "klingon"], "home-assistant-assist, openai-realtime, plain"),
+        (["--dialect", "deepgram"], "deepgram-agent or deepgram-listen"),
+        (["--dialect", "vosk", "--set", "modle=x"], "no setting 'modle'; it has url, input_format"),
+        (["--dialect", "gemini", "--set", "key=k"], "--set model=…"),
+        (["--dialect", "vosk", "--resume"], "no setting 'resume'"),
+        ([], "Give its URL"),
+    ],
+)
+def test_dialects_and_settings_that_are_none(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["talk", *arguments]) == 2
+    assert hint in failure(capsys)
+
+
+@pytest.mark.parametrize("setting", ["model", "=x", "a b=x"])
+def test_a_setting_has_a_name_and_a_value(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["talk", "--set", setting])
+    assert ended.value.code == 2
+    assert "name=value" in capsys.readouterr().err
+
+
+def test_the_dialects_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["talk", "--help"])
+    assert "deepgram-agent, deepgram-listen, elevenlabs-agent" in capsys.readouterr().out

@@ -103,7 +103,7 @@ class _Stage:
             case "collected":
                 self._tell(self._session.collected(self._offers[-1], _sound(value)))
             case "tick":
-                self._session.tick(value)
+                self._tell(self._session.tick(value))
             case "finish":
                 self._session.finish()
             case _:

@@ -401,22 +401,17 @@ def test_a_sign_of_life_only_while_no_sound_goes() -> None:
 
 def test_the_end_of_a_session_is_told_once_in_time() -> None:
     session = ready()
-    session.tick(100.0)
-    session.tick(100.0 + 6890)
-    assert tell(session, STARTED) == [SpeechStarted()]
-    session.tick(100.0 + 6950)
-    assert tell(session, STARTED) == [SessionExpiring(250.0)]
-    session.tick(100.0 + 7300)
-    assert tell(session, STARTED) == []
+    assert session.tick(100.0) == []
+    assert session.tick(100.0 + 6890) == []
+    assert session.tick(100.0 + 6950) == [SessionExpiring(250.0)]
+    assert session.tick(100.0 + 7300) == []
 
 
 def test_a_short_session_tells_its_end_later() -> None:
     session = ready(session_length=60)
-    session.tick(0.0)
-    session.tick(50.0)
-    assert tell(session, DONE) == []
-    session.tick(61.0)
-    assert tell(session, DONE) == [SessionExpiring(0.0)]
+    assert session.tick(0.0) == []
+    assert session.tick(50.0) == []
+    assert session.tick(61.0) == [SessionExpiring(0.0)]
 
 
 def test_a_session_without_end() -> None:
@@ -426,7 +421,7 @@ def test_a_session_without_end() -> None:
     assert tell(session, DONE) == []
 
 
-def test_the_end_waits_for_an_answer_under_way_only() -> None:
+def test_the_end_waits_for_what_is_owed_only() -> None:
     session = ready()
     session.finish()
     assert session.finished
@@ -434,8 +429,52 @@ def test_the_end_waits_for_an_answer_under_way_only() -> None:
     tell(session, text("assistant", "a"))
     session.finish()
     assert not session.finished
-    tell(session, STARTED)
+    tell(session, DONE)
     assert session.finished
+
+
+def test_the_end_ends_the_users_turn() -> None:
+    """And waits for its words, and for the answer to them."""
+    session = ready()
+    tell(session, STARTED)
+    session.finish()
+    session.finish()
+    assert [json.loads(one) for one in session.messages_to_send()] == [{"type": "ForceEndTurn"}]
+    for word in (STARTED, text("user", "Good night."), text("assistant", "Sleep well.")):
+        assert not session.finished
+        tell(session, word)
+    assert not session.finished
+    tell(session, DONE)
+    assert session.finished
+
+
+@pytest.mark.parametrize("word", [DONE, {"type": "InjectionRefused", "message": "no"}])
+def test_the_end_waits_for_the_answer_to_what_was_written(word: dict[str, Any]) -> None:
+    session = ready()
+    session.send(SendText("Good night."))
+    session.finish()
+    assert not session.finished
+    tell(session, text("user", "Good night."))
+    assert not session.finished
+    tell(session, *([text("assistant", "Sleep well."), word] if word is DONE else [word]))
+    assert session.finished
+
+
+def test_an_answer_that_nobody_wants_is_not_waited_for() -> None:
+    session = ready()
+    tell(session, text("assistant", "Well, "))
+    session.send(InterruptResponse())
+    session.finish()
+    assert session.finished
+
+
+def test_what_is_written_ends_the_answer_that_it_cuts_short() -> None:
+    session = ready()
+    tell(session, text("assistant", "Well, "))
+    session.send(InterruptResponse())
+    session.send(SendText("Stop."))
+    assert tell(session, text("user", "Stop.")) == [Transcript("assistant", "Well, "), ResponseDone()]
+    assert tell(session, text("assistant", "Good."))[0] == ResponseStarted()
 
 
 # -- errors -----------------------------------------------------------------------------------------

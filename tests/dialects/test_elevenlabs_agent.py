@@ -328,15 +328,9 @@ def test_an_answer_is_over_when_no_sound_has_come_for_a_while() -> None:
     session = ready()
     tell(session, response("a"))
     for _ in range(3):
-        session.tick(0.0)
+        assert session.tick(0.0) == []
     assert tell(session, audio(b"\1\1")) == [AudioReceived(b"\1\1", SOUND)]
-    for _ in range(4):
-        session.tick(0.0)
-    assert tell(session, audio(b"\2\2")) == [AudioReceived(b"\2\2", SOUND)]
-    for _ in range(4):
-        session.tick(0.0)
-    assert tell(session, {"type": "vad_score"}) == [ResponseDone(), Message({"type": "vad_score"})]
-    assert tell(session, PING) == []
+    assert [session.tick(0.0) for _ in range(5)] == [[], [], [], [ResponseDone()], []]
 
 
 def test_an_answer_in_writing_is_over_at_once() -> None:
@@ -377,6 +371,36 @@ def test_what_was_written_is_not_told_again() -> None:
 
 def test_silence_is_no_turn_of_words() -> None:
     assert tell(ready(), heard(" "), response("")) == [SpeechStopped(), ResponseStarted()]
+
+
+def test_the_end_waits_for_the_users_last_words() -> None:
+    """Silence is what ends a turn, and the microphone sends no more."""
+    session = ready()
+    tell(session, TENTATIVE)
+    session.finish()
+    said(session)
+    session.tick(1.0)
+    [silence] = said(session)
+    assert base64.b64decode(silence["user_audio_chunk"]) == bytes(16000)
+    assert not session.finished
+    tell(session, heard("Good night."))
+    session.tick(1.5)
+    assert said(session) == []
+    assert not session.finished
+    tell(session, response("Sleep well."))
+    for _ in range(4):
+        assert not session.finished
+        session.tick(2.0)
+    assert session.finished
+
+
+def test_the_end_waits_for_the_answer_to_what_was_written() -> None:
+    session = ready(text_only=True)
+    session.send(SendText("Good night."))
+    session.finish()
+    assert not session.finished
+    tell(session, response("Sleep well."))
+    assert session.finished
 
 
 def test_what_the_user_may_be_saying() -> None:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
+from voicews.backoff import Verdict, judge
 from voicews.dialects import fetching
 from voicews.dialects.fetching import fetch
 from voicews.errors import ConnectFailed, ConnectTimeout, HandshakeRejected, TlsFailed
@@ -126,6 +127,22 @@ def test_a_certificate_of_nobody() -> None:
         with pytest.raises(TlsFailed):
             fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/", {})
         thread.join()
+
+
+def test_a_tls_handshake_that_is_cut_short_is_worth_another_attempt() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk() -> None:
+            link, _ = listener.accept()
+            with link:
+                link.recv(65536)  # all of it, else the cut would be a reset
+
+        thread = threading.Thread(target=talk, name="test-tls")
+        thread.start()
+        with pytest.raises(ConnectFailed, match="broken off") as caught:
+            fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/", {})
+        thread.join()
+    assert judge(caught.value) is Verdict.RETRY
 
 
 @pytest.mark.parametrize("path", ["/503/?key=hunter2", "/200/?key=hunter2 \x7f"])

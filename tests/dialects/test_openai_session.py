@@ -635,14 +635,20 @@ def test_the_end_is_told_by_the_clock() -> None:
     talk = Talk(session_length=100.0)
     assert talk.session.tick_interval == 5.0
     for now in (0.0, 50.0, 89.0):
-        talk.session.tick(now)
-        assert talk.said() == []
-    talk.session.tick(91.0)
-    assert talk.said_kinds() == ["session.update"]
-    talk.session.tick(96.0)
+        assert talk.session.tick(now) == []
+    assert talk.session.tick(91.0) == [SessionExpiring(9.0)]
+    assert talk.session.tick(96.0) == []
     assert talk.said() == []
-    assert talk.hear("session.updated") == [SessionExpiring(9.0)]
-    assert talk.hear("session.updated") == []
+
+
+def test_what_a_command_brings_about_is_told_although_the_server_is_silent() -> None:
+    talk = Talk(turn_detection=None, session_length=100.0)
+    talk.session.send(SendText("Hello"))
+    talk.begin()
+    talk.sound(1.0)
+    talk.session.send(StartTurn())
+    assert talk.session.tick(1.0) == [Interrupted()]
+    assert talk.session.tick(2.0) == []
 
 
 def test_no_clock_for_sessions_without_end() -> None:

@@ -422,6 +422,7 @@ FAULTS = [
     Fault("sound server frozen for 1 s", of(1.0), Recovers(within=3.0)),
     Fault("sound server frozen for 6 s", of(6.0), REOPENED, told=LOST_AND_FOUND),
     Fault("sound server frozen for 6 s, PyAudioSpeaker", of(6.0), REOPENED, told=LOST_AND_FOUND),
+    Fault("sound server frozen for 15 s, PyAudioSpeaker", of(15.0), REOPENED, told=LOST_AND_FOUND),
     Fault("close() while the sound server is frozen", close_while_frozen, Fails(ShutdownTimeout)),
     Fault("close() as the sound server dies", close_while_dying, Ends()),
     Fault("close() as the sound server dies, PyAudioSpeaker", close_while_dying, Ends()),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.interop.venvs import run
-from tests.testing.caller import Caller
+from tests.testing.caller import LONG, Caller
 from voicews import AudioFormat, Interrupted, Reconnecting, ServerError, Transcript
 from voicews.commands import SendMessage
 from voicews.dialects import ElevenLabsAgent
@@ -18,7 +18,6 @@ from voicews.testing.speech import hum
 
 NOON = FakeAnswer("It is noon.", call=("get_time", {"zone": "UTC"}))
 SOUND = AudioFormat(16000)
-GREETING = "Hello, and welcome to this very long greeting."
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
 
@@ -36,25 +35,25 @@ def test_a_call_by_their_client(said_by_fakes: list[Any]) -> None:
     with FakeElevenLabsAgent(
         hears=["What time is it?"],
         answers=[NOON, "You are welcome."],
-        greeting=GREETING,
+        greeting=LONG,
         key="right",
         beat=0.2,
     ) as server:
         # What is late after the interruption must not be among it.
-        sound = len(hum(GREETING, SOUND) + hum("It is noon.You are welcome.", SOUND))
-        told = run("elevenlabs", "elevenlabs_agent", f"http{server.address[2:]}", str(sound))
+        sound = len(hum(LONG, SOUND) + hum("It is noon.You are welcome.", SOUND))
+        told = run("elevenlabs", "elevenlabs_agent", f"http{server.address[2:]}", str(sound), LONG)
         assert not server.failures
         connection = server.connection()
         assert list(connection.results.values()) == ["12:00 UTC"]
         assert connection.updates == ["It is dark."]
         assert connection.pongs
     lines = [line for line in told["heard"] if line[0] != "latency"]
-    corrected = "Hello, and welcome..."
+    corrected = "This is a very..."
     assert lines == [
         ["started"],
-        ["agent", GREETING],
+        ["agent", LONG],
         ["interrupted"],
-        ["corrected", GREETING, corrected],
+        ["corrected", LONG, corrected],
         ["user", "What time is it?"],
         ["agent", "It is noon."],
         ["agent", "You are welcome."],
@@ -69,13 +68,13 @@ def test_a_call_by_their_client(said_by_fakes: list[Any]) -> None:
 def our_call(said_by_fakes: list[Any]) -> list[Any]:
     """All kinds of messages, in a call of our client: ours are returned."""
     with FakeElevenLabsAgent(
-        hears=["Stop.", "What time is it?"], answers=["Good.", NOON], greeting=GREETING, beat=0.2
+        hears=["Stop.", "What time is it?"], answers=["Good.", NOON], greeting=LONG, beat=0.2
     ) as server:
         dialect = ElevenLabsAgent(
             "agent-1",
             url=server.url,
             instructions="Be brief.",
-            first_message=GREETING,
+            first_message=LONG,
             language="en",
             voice="v1",
             variables={"name": "Ada"},
@@ -147,7 +146,7 @@ def test_first_messages_have_the_vendors_model() -> None:
 def complaints(ours: list[Any], theirs: list[Any]) -> list[str]:
     """Those of TypeScript's compiler: its types are all that ElevenLabs publishes of most messages."""
     said = {"ours": ours, "theirs": theirs}
-    found: list[str] = run("elevenlabs", "elevenlabs_types", said=said, timeout=120)
+    found: list[str] = run("elevenlabs", "elevenlabs_types", said=said)
     return found
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.request
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.interop.sounds import spoken
 from tests.interop.venvs import serving
 from tests.testing.caller import Caller, loud
 from voicews import AudioReceived, ClientConfig, ResponseDone, ServerError, ServiceError, SpeechStopped, Turn
@@ -41,15 +40,6 @@ class House(NamedTuple):
 def house() -> Iterator[House]:
     with serving("home_assistant", "home_assistant_server") as (port, token):
         yield House(f"ws://127.0.0.1:{port}", token)
-
-
-def spoken(text: str, path: Path) -> list[bytes]:
-    """By flite, in the size that the client reads from a microphone, with a breath before it."""
-    subprocess.run(["flite", "-voice", "slt", "-t", text, "-o", str(path)], check=True, timeout=60)
-    with wave.open(str(path)) as file:
-        assert file.getframerate() == 16000
-        pcm = bytes(9600) + file.readframes(file.getnframes())
-    return [pcm[start : start + 640].ljust(640, b"\0") for start in range(0, len(pcm), 640)]
 
 
 def test_a_spoken_order_switches_the_lamp(house: House, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.interop.venvs import ROOT, run
+from tests.testing.caller import LONG
 from tests.testing.test_openai_realtime import FORMAT, Room
 from voicews import Connected, Interrupted, ResponseDone, SpeechStarted
 from voicews.dialects import OpenAIRealtime
@@ -15,7 +16,6 @@ from voicews.testing import FakeAnswer, FakeOpenAIRealtime
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
 
-STORY = "Once upon a time there was a king who had three daughters and no patience at all."
 NAMED_IN_SESSIONS = {
     f"server session.{word}: unknown session.{word}.session.{name}"
     for word in ("created", "updated")
@@ -51,7 +51,7 @@ def converse(version: Literal["ga", "beta"]) -> dict[str, list[Any]]:
     """A spoken turn, a call, an interruption, a drop, an interruption by hand: nearly all we can say."""
     answers: list[FakeAnswer | str] = [
         FakeAnswer("It is on.", call=("light", {"on": True})),
-        STORY,
+        LONG,
         "word " * 200,
         "Yes?",
     ]

@@ -8,15 +8,14 @@ sound came to it.
 from __future__ import annotations
 
 import json
-import wave
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.interop.sounds import SPEECH, frames
 from tests.interop.venvs import run, serving
 from tests.testing.caller import QUICK, Caller
 from voicews.config import Buffers
@@ -26,16 +25,7 @@ from voicews.testing import FakeVosk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
 
-SPEECH = Path(__file__).parents[2] / "voicews" / "assistant" / "speech"
 LONG, SHORT = SPEECH / "05-first.wav", SPEECH / "07-goodbye.wav"
-
-
-def frames(path: Path) -> list[bytes]:
-    """In the size that the client reads from a microphone."""
-    with wave.open(str(path)) as file:
-        assert file.getframerate() == 16000
-        pcm = file.readframes(file.getnframes())
-    return [pcm[start : start + 640].ljust(640, b"\0") for start in range(0, len(pcm), 640)]
 
 
 def test_the_engine_hears_through_us_what_it_hears_directly() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import wave
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
+from tests.interop.sounds import SPEECH, frames
 from tests.interop.venvs import run, serving
 from tests.testing.caller import QUICK, Caller
 from voicews.assistant.speech import word_error_rate
@@ -20,21 +19,12 @@ from voicews.errors import HandshakeRejected, ServiceError
 from voicews.events import Connected, Transcript
 from voicews.testing import FakeWhisperLive
 
-SPEECH = Path(__file__).parents[2] / "voicews" / "assistant" / "speech"
 FIRST, LAST = SPEECH / "05-first.wav", SPEECH / "07-goodbye.wav"
 PATIENT = replace(
     QUICK, timeouts=Timeouts(session=60.0, close=60.0), buffers=Buffers(outbox=30.0, max_audio_age=30.0)
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]
-
-
-def frames(path: Path) -> list[bytes]:
-    """In the size that the client reads from a microphone."""
-    with wave.open(str(path)) as file:
-        assert file.getframerate() == 16000
-        pcm = file.readframes(file.getnframes())
-    return [pcm[start : start + 640].ljust(640, b"\0") for start in range(0, len(pcm), 640)]
 
 
 def wait_until_spoken(caller: Caller) -> None:

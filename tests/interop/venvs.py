@@ -39,7 +39,7 @@ def vendor_python(vendor: str) -> Path:
     return ROOT / ".venv-interop" / vendor / "bin" / "python"
 
 
-def run(vendor: str, script: str, *arguments: str, said: Any = None, timeout: float = 60.0) -> Any:
+def run(vendor: str, script: str, *arguments: str, said: Any = None, timeout: float = 240.0) -> Any:
     """Run ``scripts/SCRIPT.py`` among the vendor's packages.
 
     Args:
@@ -62,7 +62,7 @@ def run(vendor: str, script: str, *arguments: str, said: Any = None, timeout: fl
 
 
 @contextmanager
-def serving(vendor: str, script: str, *arguments: str, timeout: float = 60.0) -> Iterator[Any]:
+def serving(vendor: str, script: str, *arguments: str, timeout: float = 240.0) -> Iterator[Any]:
     """Run ``scripts/SCRIPT.py``, a server, among the vendor's packages, until this is left.
 
     Args:

@@ -30,10 +30,10 @@ from tests.proxies import running_proxy
 from voicews import (
     Backoff,
     ClientConfig,
-    ConfigError,
     Event,
     HandshakeRejected,
     ProxySettings,
+    Recorder,
     RetryPolicy,
     Timeouts,
     TlsSettings,
@@ -42,6 +42,7 @@ from voicews import (
 )
 from voicews.audio import NullSink, SilenceSource
 from voicews.audio.wav import WavSink
+from voicews.cli.dialects import names, settings
 from voicews.cli.json_lines import JsonLines
 from voicews.config import AudioFormat
 from voicews.dialects import (
@@ -50,6 +51,7 @@ from voicews.dialects import (
     Dialect,
     ElevenLabsAgent,
     GeminiLive,
+    HomeAssistantAssist,
     OpenAIRealtime,
     Plain,
     Vosk,
@@ -113,6 +115,9 @@ DIALECTS: dict[str, Callable[[str, str], Dialect]] = {
     "elevenlabs, private": lambda server, token: ElevenLabsAgent(
         "agent", private=True, key=token, url=_bare(server, token)
     ),
+    "home assistant": lambda server, token: HomeAssistantAssist(
+        _bare(server, token).replace("/v1", "/api/websocket"), key=token, headers={"X-Token": token}
+    ),
     "vosk": lambda server, token: Vosk(_url(server, token), headers={"X-Token": token}),
     "whisper live": lambda server, token: WhisperLive(
         _bare(server, token), key=token, headers={"X-Token": token}, options={"secret": token}
@@ -150,7 +155,9 @@ FAULTS: dict[str, Callable[[str], Sequence[Any]]] = {
 class Everything:
     """All that voicews shows of itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, recordings: Path) -> None:
+        self.recordings = recordings
+        recordings.mkdir()
         self.text = io.StringIO()
         self.raw: list[bytes] = []
         self.handler = logging.StreamHandler(self.text)
@@ -180,13 +187,14 @@ class Everything:
         """The lines that hold the token, as it is or in a spelling of it."""
         basic = base64.b64encode(f"{token}:{token}".encode()).decode()
         spellings = [token, quote(token, safe=""), basic, token.encode().hex()]
-        shown = self.text.getvalue().splitlines() + [raw.decode("latin-1") for raw in self.raw]
+        raw = [*self.raw, *(file.read_bytes() for file in self.recordings.iterdir())]
+        shown = self.text.getvalue().splitlines() + [data.decode("latin-1") for data in raw]
         return [line for line in shown if any(spelling in line for spelling in spellings)]
 
 
 @pytest.fixture
-def everything() -> Iterator[Everything]:
-    collector = Everything()
+def everything(tmp_path: Path) -> Iterator[Everything]:
+    collector = Everything(tmp_path / "recordings")
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.DEBUG)
@@ -210,8 +218,11 @@ def token() -> str:
 
 def fail(dialect: Dialect, everything: Everything, config: ClientConfig = CONFIG) -> BaseException:
     """Run a client to its bitter end, and keep all that can be seen of it."""
-    voice = VoiceClient(dialect, microphone=SilenceSource(), speaker=NullSink(), config=config)
-    everything.add(dialect, voice, config)
+    recorder = Recorder(everything.recordings)
+    voice = VoiceClient(
+        dialect, microphone=SilenceSource(), speaker=NullSink(), config=config, recorder=recorder
+    )
+    everything.add(recorder, dialect, voice, config)
     voice.on(Event, everything.add_event)
     failure: BaseException | None = None
     try:
@@ -223,6 +234,7 @@ def fail(dialect: Dialect, everything: Everything, config: ClientConfig = CONFIG
     with suppress(VoicewsError):
         everything.add(dialect.request())
     assert failure is not None, "it was to fail"
+    assert list(everything.recordings.glob("*.jsonl"))
     return failure
 
 
@@ -257,14 +269,8 @@ class TestClient:
 
     @pytest.mark.parametrize("name", DIALECTS)
     def test_no_server(self, name: str, token: str, everything: Everything) -> None:
-        for url in (f"ws://127.0.0.1:{unused_port()}", "ws://no.such.host.invalid", f"wss://{token}.invalid"):
-            with suppress(ConfigError):
-                shown = everything.text.tell()
-                fail(DIALECTS[name](url, token), everything)
-                if token in url:  # a host is no place for a token: it goes over the network in clear
-                    everything.text.seek(shown)
-                    everything.text.truncate()
-                    everything.raw.clear()
+        for url in (f"ws://127.0.0.1:{unused_port()}", "wss://no.such.host.invalid"):
+            fail(DIALECTS[name](url, token), everything)
         assert everything.expose(token) == []
 
     def test_a_server_that_does_not_answer(self, token: str, everything: Everything) -> None:
@@ -314,6 +320,19 @@ class TestClient:
             url = f"{kind}://{token}:{token}@127.0.0.1:{port}"
             server = f"ws://127.0.0.1:{unused_port()}"
             fail(DIALECTS["plain"](server, token), everything, behind(url))
+        assert everything.expose(token) == []
+
+    def test_a_key_that_is_sent_as_a_message(self, token: str, everything: Everything) -> None:
+        script = [
+            steps.accept(),
+            steps.send({"type": "auth_required", "ha_version": "2026.1"}),
+            steps.listen(count=1),
+            steps.send({"type": "auth_invalid", "message": "Invalid access token or password"}),
+        ]
+        with FaultServer(script) as server:
+            fail(DIALECTS["home assistant"](server.url, token), everything)
+            [said] = server.connections[0].texts
+            assert said["access_token"] == token
         assert everything.expose(token) == []
 
     def test_a_server_without_tls(self, token: str, everything: Everything) -> None:
@@ -458,3 +477,54 @@ class TestCommand:
             )
             assert done.returncode != 0
             assert token not in done.stdout + done.stderr
+
+    @pytest.mark.parametrize("name", names())
+    def test_with_any_dialect(self, name: str, token: str, tmp_path: Path) -> None:
+        """The key comes from the environment, and is put into a header as well, and into the query."""
+        with FaultServer(FAULTS["refused"](token)) as server:
+            path = "/api/websocket" if name.startswith("home") else "/v1"
+            needed = {"elevenlabs-agent": "agent_id", "deepgram-agent": "think"}.get(name, "model")
+            takes = needed in settings(names()[name])
+            words = [] if name in ("vosk", "whisper-live", "deepgram-listen") else ["--text", "Hello"]
+            done = subprocess.run(
+                [
+                    *(sys.executable, "-m", "voicews", "talk", "--dialect", name),
+                    f"{server.url}{path}?api_key={token}",
+                    *("--header", f"X-Api-Key: {token}", "-vv", "--attempts", "0", *words),
+                    *("--record", str(tmp_path / "recorded"), *([f"--set={needed}=x"] if takes else [])),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                cwd=ROOT,
+                env={
+                    "VOICEWS_AUDIO": "null",
+                    "PATH": "",
+                    **dict.fromkeys(names()[name].key_variables, token),
+                },
+                check=False,
+            )
+            assert server.connections, done.stderr
+        assert done.returncode != 0
+        assert token not in done.stdout + done.stderr
+        for file in (tmp_path / "recorded").glob("*"):
+            assert token.encode() not in file.read_bytes()
+
+    @pytest.mark.parametrize(
+        "given", ["{}", "url={}", "headers={}", "key={}", "rate={}", "nothing={}", "options={}"]
+    )
+    def test_a_setting_that_is_wrong(self, given: str, token: str) -> None:
+        """What cannot be read may be a key that has slipped into the wrong place."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "voicews", "talk", "--dialect", "openai-realtime", "-vv"),
+                *("--set", given.format(f"{{{token}")),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert token not in done.stdout + done.stderr

@@ -13,9 +13,11 @@ from voicews import Backoff, ClientConfig, Event, VoiceClient
 from voicews.config import Timeouts
 from voicews.dialects import Dialect
 
-__all__ = ["QUICK", "Caller", "loud"]
+__all__ = ["LONG", "QUICK", "Caller", "loud"]
 
 QUICK = ClientConfig(backoff=Backoff(initial=0.01, jitter=0.0, max_attempts=3), timeouts=Timeouts(close=10.0))
+LONG = " ".join(["This is a very long answer, which nobody will hear to its end."] * 8)
+"""25 s where a fake hums it, so that whoever interrupts it is in time, however busy the machine is."""
 E = TypeVar("E", bound=Event)
 
 

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.testing.caller import Caller, loud
+from tests.testing.caller import LONG, Caller, loud
 from voicews import (
     AudioFormat,
     HandshakeRejected,
@@ -222,8 +222,7 @@ def test_a_conversation() -> None:
 
 
 def test_an_interruption() -> None:
-    long = "This is a very long answer, which nobody will hear to its end."
-    with FakeDeepgramAgent(hears=["Tell me.", "Stop."], answers=[long, "Good."], pace=0.05) as server:
+    with FakeDeepgramAgent(hears=["Tell me.", "Stop."], answers=[LONG, "Good."], pace=0.05) as server:
         caller = Caller(agent(server))
         caller.speaker.speed = 1.0
         with caller:
@@ -234,8 +233,8 @@ def test_an_interruption() -> None:
             assert interrupted.heard_ms is not None
             caller.hear(Transcript, which=lambda line: line.text == "Good.")
             caller.hear(ResponseDone, 2)
-        assert len(caller.speaker.written) < len(hum(long, SOUND))
-        assert [turn.text for turn in caller.client.history] == ["Tell me.", long, "Stop.", "Good."]
+        assert len(caller.speaker.written) < len(hum(LONG, SOUND))
+        assert [turn.text for turn in caller.client.history] == ["Tell me.", LONG, "Stop.", "Good."]
 
 
 def test_writing_and_a_function() -> None:

@@ -326,3 +326,20 @@ def test_mistakes_are_told() -> None:
             _ = server.ca_file
         with pytest.raises(TimeoutError, match="connection 1"):
             server.connection(timeout=0.01)
+
+
+def test_a_client_that_is_gone_before_tls_is_no_failure() -> None:
+    gone = threading.Event()
+
+    def late(connection: FaultConnection) -> None:
+        assert gone.wait(SOON)
+
+    with FaultServer([late, steps.accept()], tls="good") as server:
+        link = socket.create_connection(("127.0.0.1", server.port))
+        server.connection()
+        link.sendall(b"hello")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        link.close()
+        gone.set()
+        server.connection().wait_until_over()
+        assert server.failures == []

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.fakes import EarSpeaker, HandMicrophone
+from tests.testing.caller import LONG
 from voicews import (
     AudioFormat,
     Backoff,
@@ -140,9 +141,8 @@ def test_text_and_a_tool() -> None:
 
 
 def test_speaking_over_an_answer_tells_the_server_what_was_heard() -> None:
-    story = "Once upon a time there was a king who had three daughters and no patience at all."
     with (
-        FakeOpenAIRealtime(hears=["Stop!"], answers=[story, "As you wish."]) as server,
+        FakeOpenAIRealtime(hears=["Stop!"], answers=[LONG, "As you wish."]) as server,
         room(server) as here,
     ):
         here.client.send_text("Tell me a story.")
@@ -156,8 +156,8 @@ def test_speaking_over_an_answer_tells_the_server_what_was_heard() -> None:
         here.ears.wait(ResponseDone, 2)
         assert one.said[1] == ("assistant", "")
         told = here.client.history.turns[1]
-        assert story.startswith(told.text)
-        assert len(told.text) < len(story) * (cut.heard_ms / 1000) / (len(story) / 20) + 1
+        assert LONG.startswith(told.text)
+        assert len(told.text) < len(LONG) * (cut.heard_ms / 1000) / (len(LONG) / 20) + 1
         assert not here.ears.of(ServerError)
 
 

@@ -151,6 +151,26 @@ def test_what_is_known_to_take_long_gets_its_time(device: Device, monkeypatch: p
     assert user.ended_within(PATIENCE)
 
 
+def test_no_more_patience_is_had_with_closing_than_with_reading(
+    user: User, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile nothing is sent, not even silence."""
+    monkeypatch.setattr(device_worker, "_HUNG", 0.05)
+    device.answers.set()
+    closing, may_close = threading.Event(), threading.Event()
+
+    def close() -> None:
+        closing.set()
+        assert may_close.wait(PATIENCE)
+
+    monkeypatch.setattr(device, "close", close)
+    user.start()
+    assert closing.wait(PATIENCE)
+    assert hangs_in_time(user)
+    may_close.set()
+    assert user.ended_within(PATIENCE)
+
+
 def test_a_device_that_does_not_close_is_no_reason_to_fail(
     user: User, device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -107,6 +107,33 @@ def test_one_that_hangs_is_replaced(rigs: list[Rig], monkeypatch: pytest.MonkeyP
     assert hung.ended_within(PATIENCE)
 
 
+def test_a_lost_device_that_hangs_when_it_is_opened_again_is_lost_only_once(rigs: list[Rig]) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Treacherous(HandMicrophone):
+        def open(self, format: Any, frame_samples: int) -> None:
+            super().open(format, frame_samples)
+            if len(self.opened) == 3:  # after the first time, and the trial
+                hangs.set()
+                assert go_on.wait(PATIENCE)
+
+    microphone = Treacherous()
+    rig = start(rigs, microphone, timeouts=Timeouts(device=0.2))
+    microphone.wait_until_opened(1)
+    microphone.broken = DeviceLostError("unplugged")
+    assert isinstance(rig.events.get(timeout=PATIENCE), DeviceLost)
+    microphone.broken = None
+    assert hangs.wait(PATIENCE)
+    hung = rig.devices.capture
+    while not hung.hangs:
+        assert hung.is_alive()
+    assert rig.devices.look(connected=True) is None
+    assert rig.devices.capture is not hung
+    assert rig.events.get(timeout=PATIENCE) == DeviceRestored("microphone")
+    go_on.set()
+    assert hung.ended_within(PATIENCE)
+
+
 def test_a_process_that_stood_still_has_hung_nobody(rigs: list[Rig], monkeypatch: pytest.MonkeyPatch) -> None:
     microphone = Hanging()
     rig = start(rigs, microphone, watchdog=11.0)

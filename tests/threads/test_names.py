@@ -12,7 +12,7 @@ import voicews
 
 _SINCE = {"_handle", "_after_fork", "_context", "_os_thread_handle"}
 """Names that Python 3.13 and 3.14 have brought."""
-_MEANT = {"name", "daemon", "run", "__init__", "__doc__"}
+_MEANT = {"name", "daemon", "run", "start", "__init__", "__doc__"}
 _FILES = sorted(Path(voicews.__file__).parent.rglob("*.py"))
 
 

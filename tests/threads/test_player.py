@@ -448,6 +448,27 @@ def test_an_interruption_while_the_device_hangs_is_told(start: Start, where: str
     assert rig.ended.empty()
 
 
+def test_the_successor_goes_on_in_the_format_that_came_last(start: Start) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Hanging(EarSpeaker):
+        def write(self, pcm: bytes) -> None:
+            super().write(pcm)
+            if not hangs.is_set():
+                hangs.set()
+                assert go_on.wait(PATIENCE)
+
+    speaker = Hanging()
+    rig = start(speaker)
+    rig.feed(bytes(4800), format=AudioFormat(24000))
+    assert hangs.wait(PATIENCE)
+    rig.player.abandon()
+    successor = start(speaker, abandoned=rig.player)
+    until(successor, DeviceRestored)
+    assert [opened.rate for opened in speaker.opened] == [16000, 24000, 24000, 24000]
+    go_on.set()
+
+
 def test_a_device_that_takes_sound_and_does_not_play_it_is_stuck(start: Start) -> None:
     speaker = EarSpeaker(speed=0.0)
     rig = start(speaker)

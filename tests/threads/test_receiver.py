@@ -89,6 +89,7 @@ class Rig:
             sent=lambda command, at: None,
             confirms=True,
             refused=lambda command: None,
+            hear=lambda event: None,
             fail=lambda error: None,
         )
         return self.sender

@@ -17,6 +17,7 @@ from voicews.config import Limits, Timeouts, TlsSettings
 from voicews.dialects import Plain
 from voicews.dialects.base import Request, Session
 from voicews.errors import TransportError
+from voicews.events import Event, SessionExpiring
 from voicews.history import History
 from voicews.threads.sender import Sender
 from voicews.transport import PeerClose, Ping, Pong, Transport
@@ -33,6 +34,7 @@ class Rig:
         self.outbox = outbox
         self.sent: queue.Queue[Command] = queue.Queue()
         self.refused: queue.Queue[Command] = queue.Queue()
+        self.heard: queue.Queue[Event] = queue.Queue()
         self.failed = threading.Event()
         self.errors: list[BaseException] = []
         self.sender = Sender(
@@ -44,6 +46,7 @@ class Rig:
             confirms=True,
             sent=lambda command, at: self.sent.put(command),
             refused=self.refused.put,
+            hear=self.heard.put,
             fail=self.fail,
         )
 
@@ -231,10 +234,12 @@ def test_a_session_that_needs_it_is_ticked(make: Make) -> None:
     class Ticking(type(rig.session)):  # type: ignore[misc]
         tick_interval = 0.01
 
-        def tick(self, now: float) -> None:
+        def tick(self, now: float) -> list[Event]:
             ticks.release()
+            return [SessionExpiring(now)]
 
     rig.session.__class__ = Ticking
     rig.sender.start()
     for _ in range(5):
         assert ticks.acquire(timeout=PATIENCE)
+        assert isinstance(rig.heard.get(timeout=PATIENCE), SessionExpiring)

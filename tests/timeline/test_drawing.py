@@ -17,6 +17,7 @@ from voicews import RecordingError
 from voicews.timeline import drawing
 from voicews.timeline.drawing import DARK, LIGHT, draw
 from voicews.timeline.reading import Recording
+from voicews.timeline.story import PHASES
 
 
 def lively() -> Tape:
@@ -81,6 +82,30 @@ def test_why_an_answer_came_late_is_written_beside_it(
         "42 captured frames dropped",
     ):
         assert words in texts
+
+
+def test_every_part_of_a_wait_has_its_colour_in_the_legend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape(20)
+    end = tape.turn(1.0, "One?", "One.", thinking=1.0, tool="clock")
+    end = tape.turn(end + 1, "Where?", "Here.", thinking=2.0)
+    tape.tell(end - 2, "Disconnected", generation=1, error=ERROR)
+    tape.tell(end - 1.5, "Connected", generation=2, resumed=True)
+    tape.tell(end + 1, "Muted")
+    tape.tell(end + 1.2, "Unmuted")
+    tape.turn(end + 0.2, "Two?", "Two.", spoken=0.5, thinking=0.3, synthesis=0.1, heard=0.3)
+    texts = [text.get_text() for text in texts_of(Recording(tape.save(tmp_path)), monkeypatch)]
+    assert set(PHASES) <= set(texts)
+
+
+def test_the_name_of_a_wait_stays_within_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = Tape(10)
+    tape.sound(0, 0.5, 1.0)
+    tape.turn(6.0, "One?", "One.", spoken=0.6, heard=0.3)
+    texts = texts_of(Recording(tape.save(tmp_path)), monkeypatch, last=7.6)
+    (name,) = [text for text in texts if text.get_text() == "1: 0.85 s"]
+    assert name.get_window_extent().x1 < name.figure.bbox.width  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

@@ -143,6 +143,39 @@ def test_a_question_without_an_answer(story_of) -> None:  # type: ignore[no-unty
     assert [wait.start for wait in story.waits] == [approx(2.0), approx(16.0)]
 
 
+def test_words_that_go_with_the_connection(story_of) -> None:  # type: ignore[no-untyped-def]
+    tape = Tape(10)
+    tape.sound(0, 1.0, 2.5)
+    tape.tell(1.2, "SpeechStarted")
+    tape.tell(1.8, "Transcript", role="user", text="What is seven", final=False)
+    tape.tell(2.0, "Disconnected", generation=1, error=ERROR)
+    tape.tell(3.0, "Connected", generation=2, resumed=True)
+    tape.turn(5.0, "What is seven times eight?", "Fifty-six.")
+    story = story_of(tape)
+    assert [said.text for said in story.utterances if said.side == "user"] == [
+        "What is seven …",
+        "What is seven times eight?",
+    ]
+    assert [(mark.text, mark.at) for mark in story.marks] == [("the words went with the connection", 2.0)]
+    assert [wait.start for wait in story.waits] == [approx(6.0)]
+
+
+def test_an_answer_that_has_not_begun_is_left_to_the_next_connection(story_of) -> None:  # type: ignore[no-untyped-def]
+    tape = Tape(10)
+    tape.sound(0, 1.0, 2.0)
+    tape.tell(2.4, "SpeechStopped")
+    tape.tell(2.5, "Transcript", role="user", text="Well?", final=True)
+    tape.tell(2.6, "ResponseStarted")
+    tape.tell(3.0, "Disconnected", generation=1, error=ERROR)
+    tape.tell(4.0, "Connected", generation=2, resumed=True)
+    tape.tell(4.1, "AudioReceived", pcm=640)
+    tape.tell(4.1, "PlaybackStarted")
+    tape.sound(1, 4.2, 5.0)
+    (wait,) = story_of(tape).waits
+    assert (wait.start, wait.end) == (approx(2.0), approx(4.2))
+    assert wait.reason[0] == "link away"
+
+
 def test_a_service_that_only_transcribes_owes_no_answer(story_of) -> None:  # type: ignore[no-untyped-def]
     tape = Tape(20)
     for at in (1.0, 8.0):
@@ -189,6 +222,46 @@ def test_a_slow_first_connection_is_an_outage(story_of) -> None:  # type: ignore
     tape.tell(3.0, "Connected", generation=1, resumed=False)
     (outage,) = story_of(tape).outages
     assert (outage.start, outage.end, outage.why) == (0.01, 3.0, "connecting")
+
+
+def test_a_first_connection_that_fails_says_why(story_of) -> None:  # type: ignore[no-untyped-def]
+    tape = Tape(10)
+    tape._events = [event for event in tape._events if event["event"] != "Connected"]
+    tape.tell(
+        0.5, "Reconnecting", attempt=1, delay=1.0, error={"type": "ConnectFailed", "message": "refused"}
+    )
+    tape.tell(3.0, "Connected", generation=1, resumed=False)
+    tape.tell(
+        6.0, "Reconnecting", attempt=1, delay=1.0, error=ERROR
+    )  # as a part that begins in an outage has it
+    tape.tell(7.0, "Connected", generation=2, resumed=True)
+    assert [(out.start, out.end, out.why) for out in story_of(tape).outages] == [
+        (0.01, 3.0, "refused"),
+        (6.0, 7.0, ERROR["message"]),
+    ]
+
+
+def test_events_that_tell_nothing_new_change_nothing(story_of) -> None:  # type: ignore[no-untyped-def]
+    tape = Tape(10)
+    end = tape.turn(1.0, "One?", "One.")
+    before = story_of(tape)
+    tape.tell(0.5, "Interrupted", heard_ms=0)
+    tape.tell(0.6, "Unmuted")
+    tape.tell(2.2, "Transcript", role="user", text=" ", final=True)
+    tape.tell(2.6, "Transcript", role="assistant", text="O", final=False)
+    tape.tell(end + 0.1, "Interrupted", heard_ms=1000)
+    after = story_of(tape)
+    assert [said.text for said in after.utterances] == [said.text for said in before.utterances]
+    assert not after.marks
+    assert not after.muted
+
+
+def test_an_answer_of_which_nothing_is_heard_has_no_wait(story_of) -> None:  # type: ignore[no-untyped-def]
+    tape = Tape(10)
+    tape.turn(1.0, "One?", "", heard=0.0)
+    story = story_of(tape)
+    assert [said.text for said in story.utterances] == ["One?"]
+    assert not story.waits
 
 
 def test_troubles_are_marked(story_of) -> None:  # type: ignore[no-untyped-def]

@@ -62,6 +62,8 @@ _asked_for: list[str] = []
 _system: pyaudio.PyAudio | None = None
 _users = 0
 _streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+_unclosed: list[Stream] = []
+"""Streams that were to be closed while another thread hung."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,21 @@ class Stream:
         """Give the device back.
 
         Raises:
-            DeviceLostError: another thread hangs in the sound system.
+            DeviceLostError: another thread hangs in the sound system; once that is over, whoever
+                uses it next closes this stream, too.
         """
-        with _locked():
-            _streams.discard(self)
-            with contextlib.suppress(OSError):  # it is closed already if it has failed
-                self._raw.close()
-            _leave()
+        try:
+            with _locked():
+                self._close()
+        except DeviceLostError:
+            _unclosed.append(self)
+            raise
+
+    def _close(self) -> None:
+        _streams.discard(self)
+        with contextlib.suppress(OSError):  # it is closed already if it has failed
+            self._raw.close()
+        _leave()
 
     @property
     def hangs(self) -> bool:
@@ -388,6 +398,8 @@ def _locked() -> Iterator[None]:
 def _entered() -> Iterator[pyaudio.PyAudio]:
     """Hold the lock and use PortAudio, for as long as the body runs."""
     with _locked():
+        while _unclosed:
+            _unclosed.pop()._close()
         system = _enter()
         try:
             yield system
@@ -487,7 +499,8 @@ def _default_index(system: pyaudio.PyAudio, direction: Direction) -> int | None:
 def _after_fork() -> None:
     """A child process leaves the parent's streams alone, even when it ends."""
     global _lock, _system, _users
-    never_freed(_system, *_streams)
+    never_freed(_system, *_streams, *_unclosed)
+    _unclosed.clear()
     _lock, _system, _users = threading.Lock(), None, 0
 
 

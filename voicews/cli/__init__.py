@@ -1,4 +1,4 @@
-"""The ``voicews`` command: ``talk``, ``demo``, ``timeline``, ``serve`` and ``devices``.
+"""The ``voicews`` command: ``talk``, ``demo``, ``timeline``, ``serve``, ``devices`` and ``bench``.
 
 Nothing is imported here at first: before Python has got to :func:`main`, Ctrl+C still ends in
 a traceback.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "header",
     "log_level",
     "port",
+    "seconds",
+    "setting",
 ]
 
 EARS = ("auto", "whisper", "pocketsphinx")
@@ -54,6 +57,26 @@ def header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError('a header must look like "Name: value"')
     return name.strip(), value.strip()
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """A number of seconds between these."""
+
+    def parsed(text: str) -> float:
+        number = float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) else -1.0
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {least:g} to {most:g}")
+        return number
+
+    return parsed
+
+
+def setting(text: str) -> tuple[str, str]:
+    """A setting of a dialect, "name=value"; a message never shows the value, which may be a key."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise argparse.ArgumentTypeError("a setting must look like name=value")
+    return name.strip(), value
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:

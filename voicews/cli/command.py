@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TextIO
 
-from voicews.cli import demo, devices, serve, talk, timeline
+from voicews.cli import bench, demo, devices, serve, talk, timeline
 from voicews.cli.arguments import HelpFormatter, log_level
 from voicews.cli.failures import BROKEN_PIPE, EXIT_CODES, FAILED, USAGE, one_line
 from voicews.errors import ConfigError, VoicewsError
+from voicews.printable import printable
 
 __all__ = ["run"]
 
@@ -28,6 +29,7 @@ then:
   voicews devices                       find your microphone and loudspeaker
   voicews serve                         the same server, for other programs
   voicews talk ws://localhost:8765      talk with it, or with any other
+  voicews bench ws://localhost:8765     measure the way to it and back
   voicews timeline DIR                  see why an answer came late
   voicews COMMAND --help                all about one command
 
@@ -50,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"voicews {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, talk, timeline, serve, devices):
+    for command in (demo, talk, timeline, serve, devices, bench):
         command.add_parser(commands)
     return parser
 
@@ -73,10 +75,18 @@ def _run(arguments: argparse.Namespace) -> int:
         return BROKEN_PIPE
     except VoicewsError as error:
         if arguments.verbose:
-            traceback.print_exception(error)
-        told = one_line(error, getattr(arguments, "url", None))
-        print(f"voicews: {told}", file=sys.stderr)
+            shown = "".join(traceback.format_exception(error))
+            print(printable(shown, lines=True), end="", file=sys.stderr)
+        told = one_line(error, getattr(arguments, "url", None), getattr(arguments, "keys", ()))
+        print(f"voicews: {printable(told)}", file=sys.stderr)
         return USAGE if type(error) is ConfigError else FAILED
+
+
+class _Formatter(logging.Formatter):
+    """Lets nobody command the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
 
 
 @contextmanager
@@ -84,9 +94,7 @@ def _logging(verbose: int) -> Iterator[None]:
     """With ``-v`` a log on stderr; else none, for the display tells what matters."""
     root = logging.getLogger()
     handler: logging.Handler = logging.StreamHandler() if verbose else logging.NullHandler()
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     before = root.level
     root.addHandler(handler)
     if verbose:
@@ -111,7 +119,7 @@ def _plain_warnings() -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         del category, filename, lineno, line
-        print(f"voicews: warning: {message}", file=file or sys.stderr)
+        print(f"voicews: warning: {printable(str(message))}", file=file or sys.stderr)
 
     before = warnings.showwarning
     warnings.showwarning = show

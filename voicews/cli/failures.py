@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from voicews.errors import (
@@ -43,7 +44,7 @@ _ADVICE: tuple[tuple[type[VoicewsError], str], ...] = (
     (ConnectTimeout, "check the address, the network and whether the server is busy"),
     (ConnectFailed, "check the address and whether a server runs there; `voicews serve` starts one"),
     (MessageTooLarge, "is this a voice server?"),
-    (RemoteProtocolError, "is this a voice server that speaks the plain dialect?"),
+    (RemoteProtocolError, "is this a voice server, and does it speak this dialect? See --dialect"),
     (
         DeviceNotFound,
         "`voicews devices` lists what there is; --input and --output take WAV files, VOICEWS_AUDIO=null none",
@@ -55,24 +56,34 @@ _FOR_PROGRAMMERS = re.compile(
 """Advice that the library's own messages end with, where the command has one in its own words."""
 
 
-def advice(error: BaseException) -> str | None:
-    """What a user of the command can do about an error; None if its own message says it."""
+def advice(error: BaseException, keys: Sequence[str] = ()) -> str | None:
+    """What a user of the command can do about an error; None if its own message says it.
+
+    Args:
+        keys: variables of the environment that the dialect takes its key from.
+    """
     if isinstance(error, HandshakeRejected):
         if error.status in (401, 403):
-            return 'it wants a token, or another one: --header "Authorization: Bearer TOKEN"'
+            where = (
+                f"in the environment, {' or '.join(keys)}"
+                if keys
+                else '--header "Authorization: Bearer TOKEN"'
+            )
+            return f"it wants a {'key' if keys else 'token'}, or another one: {where}"
         return "check the path of the address" if error.status == 404 else None
     return next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
 
 
-def one_line(error: BaseException, url: str | None = None) -> str:
+def one_line(error: BaseException, url: str | None = None, keys: Sequence[str] = ()) -> str:
     """An error's text in one line, with advice.
 
     Args:
         url: of the server, if there is one; its host is named where the error does not.
+        keys: see :func:`advice`.
     """
     text = " ".join(str(error).split()) or type(error).__name__
     if url is not None and isinstance(error, HandshakeRejected):
         # Tokens may be anywhere else in it.
         text = text.replace("the server", f"the server {urlsplit(url).netloc.rpartition('@')[2]}", 1)
-    hint = advice(error)
+    hint = advice(error, keys)
     return f"{_FOR_PROGRAMMERS.sub('', text)} ({hint})" if hint else text

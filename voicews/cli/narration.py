@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from voicews.cli.announcements import Figures, Note, TurnScore, Verdict, Written
@@ -29,6 +29,7 @@ from voicews.events import (
     Transcript,
 )
 from voicews.lifecycle import State
+from voicews.printable import printable
 
 __all__ = ["LABEL_WIDTH", "Line", "Narrator", "milliseconds"]
 
@@ -46,7 +47,10 @@ class Line:
     tone: Tone
 
     def __str__(self) -> str:
-        return f"{self.label:<{LABEL_WIDTH}}{self.text}" if self.label else self.text
+        if not self.label:
+            return self.text
+        # Indented, a second line cannot pass for one of ours.
+        return f"{self.label:<{LABEL_WIDTH}}" + self.text.replace("\n", "\n" + " " * LABEL_WIDTH)
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -82,7 +86,12 @@ class Narrator:
         self._lost_frames = 0
 
     def tell(self, event: Event) -> Iterator[Line]:
-        """The lines that an event finishes, if any."""
+        """The lines that an event finishes, if any; they hold nothing that commands a terminal."""
+        for line in self._lines(event):
+            yield replace(line, text=printable(line.text, lines=True))
+        self.hearing, self.saying = printable(self.hearing, lines=True), printable(self.saying, lines=True)
+
+    def _lines(self, event: Event) -> Iterator[Line]:
         match event:
             case Written() | Transcript() | Token() | ResponseDone() | Interrupted():
                 yield from self._conversation(event)

@@ -55,8 +55,17 @@ def recorded_speech(arguments: argparse.Namespace) -> RecordedSpeech:
     return RecordedSpeech()
 
 
-def ask(conversation: Conversation, speech: RecordedSpeech, arguments: argparse.Namespace) -> None:
+def ask(
+    conversation: Conversation,
+    speech: RecordedSpeech,
+    arguments: argparse.Namespace,
+    *,
+    answers: bool = True,
+) -> None:
     """Say all that the command line asked to be said, and hear the answers.
+
+    Args:
+        answers: False for a server that only writes down what it hears.
 
     Raises:
         CommandFailed: nothing came back.
@@ -69,20 +78,21 @@ def ask(conversation: Conversation, speech: RecordedSpeech, arguments: argparse.
             conversation.client.send_text(text)
         except InvalidState as error:
             raise CommandFailed(_GONE) from error
-        _await_answer(conversation, asked_at, arguments.patience)
+        _await_answer(conversation, asked_at, arguments.patience, answers)
     if arguments.input is not None:
         asked_at = time.monotonic()
         speech.say(arguments.input)
         conversation.follow(lambda: speech.idle)
-        _await_answer(conversation, speech.speech_ended_at or asked_at, arguments.patience)
+        _await_answer(conversation, speech.speech_ended_at or asked_at, arguments.patience, answers)
 
 
-def _await_answer(conversation: Conversation, asked_at: float, patience: float) -> None:
+def _await_answer(conversation: Conversation, asked_at: float, patience: float, answers: bool) -> None:
     """Wait for the end of an answer that began after a question, and a little longer."""
     turns = conversation.turns
 
     def answered() -> bool:
-        began = turns.began_at is not None and turns.began_at >= asked_at
+        began_at = turns.began_at if answers else turns.understood_at
+        began = began_at is not None and began_at >= asked_at
         return began and turns.idle and time.monotonic() - turns.active_at >= _SETTLED
 
     def hopeless() -> bool:

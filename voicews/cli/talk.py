@@ -11,15 +11,14 @@ from voicews.cli.arguments import (
     add_record_option,
     add_sound_options,
     count,
-    header,
 )
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import EXIT_CODES, OK
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
+from voicews.cli.server_options import DIALECTS, add_server_options, described_server
 from voicews.cli.signals import Stopped
 from voicews.cli.sound import loudspeaker, microphone
 from voicews.config import ClientConfig
-from voicews.dialects.plain import Plain
 
 __all__ = ["add_parser", "run"]
 
@@ -32,7 +31,10 @@ examples:
   voicews talk wss://voice.example/talk --header "Authorization: Bearer $TOKEN"
   voicews talk ws://localhost:8765 --input question.wav --output answer.wav
   voicews talk ws://localhost:8765 --text "What time is it?" --json
+  voicews talk --dialect openai --set model=gpt-realtime-2.1
+  voicews talk --dialect vosk ws://raspberrypi.local:2700
 
+{DIALECTS}
 {EXIT_CODES}"""
 
 
@@ -45,23 +47,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("url", metavar="URL", help="where the server is: ws://host:port/path or wss://…")
+    add_server_options(parser)
     add_sound_options(parser)
     add_question_options(parser)
     parser.add_argument(
-        "--header",
-        type=header,
-        action="append",
-        default=[],
-        metavar='"NAME: VALUE"',
-        help="a further header of the handshake; may be given several times",
-    )
-    parser.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
-        default=False,
         help="tell the server at each connection what was said before, so that a conversation "
-        "survives a lost connection; not every server understands that (default: no)",
+        "survives a lost connection; not every server understands that (default: what the dialect does)",
     )
     parser.add_argument(
         "--attempts",
@@ -81,11 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         VoicewsError: it failed.
     """
+    dialect = described_server(arguments)
     live = is_live(arguments)
     speech = recorded_speech(arguments)
     config = ClientConfig()
     conversation = Conversation(
-        Plain(arguments.url, headers=dict(arguments.header), resume=arguments.resume),
+        dialect,
         microphone(arguments.mic) if live else speech,
         loudspeaker(arguments.speaker, arguments.output),
         replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts)),
@@ -95,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         with conversation.shown(), conversation.opened():
-            ask(conversation, speech, arguments)
+            ask(conversation, speech, arguments, answers=dialect.answers)
             if live:
                 conversation.follow(lambda: False)
     except Stopped:

@@ -53,6 +53,7 @@ class Turns:
         active_at: monotonic time of the last sign that somebody is speaking.
         silence_at: monotonic time at which silence came from the server; None once sound did.
         began_at: monotonic time at which the last answer began; None before the first.
+        understood_at: monotonic time of the last final transcript of the user's words.
     """
 
     def __init__(self, speech_ended_at: Callable[[], float | None] = lambda: None) -> None:
@@ -61,6 +62,7 @@ class Turns:
         self.active_at = 0.0
         self.silence_at: float | None = None
         self.began_at: float | None = None
+        self.understood_at: float | None = None
         self._turn = Turn()
         self._stopped_at: float | None = None
         self._answering = False
@@ -79,6 +81,7 @@ class Turns:
             case SpeechStopped():
                 self._stopped_at = event.at
             case Transcript(role="user", text=text, final=True):
+                self.understood_at = event.at
                 self._turn.understood = f"{self._turn.understood} {text}".strip()
             case ResponseStarted() | Token():
                 self._begin(event.at)

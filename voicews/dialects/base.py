@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from voicews.commands import Command
@@ -52,6 +53,16 @@ class Request:
 
 class Dialect(ABC):
     """A server's address, settings and language: frozen, and safe to share between clients."""
+
+    key_variables: ClassVar[Sequence[str]] = ()
+    """Variables of the environment that a key is taken from, the first one first."""
+    restores: ClassVar[str] = "nothing"
+    """What a new connection takes up of the conversation of the one before, in a few words."""
+
+    @property
+    def answers(self) -> bool:
+        """True (the default) if the server answers; False if it only writes down what it hears."""
+        return True
 
     @property
     @abstractmethod
@@ -146,5 +157,7 @@ class Session(ABC):
         :meth:`Dialect.classify` gets to judge.  Called once, with what ended it."""
         return error
 
-    def tick(self, now: float) -> None:  # noqa: B027 - most dialects have nothing to do here
-        """Called every :attr:`tick_interval` seconds with a monotonic time."""
+    def tick(self, now: float) -> list[Event]:
+        """Called every :attr:`tick_interval` seconds with a monotonic time; returns what there is to tell
+        although the server says nothing."""
+        return []

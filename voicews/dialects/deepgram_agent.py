@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from voicews.commands import (
     Command,
@@ -91,6 +91,9 @@ class DeepgramAgent(Dialect):
     Raises:
         ConfigError: a setting is wrong, or the key is missing.
     """
+
+    key_variables: ClassVar[Sequence[str]] = ("DEEPGRAM_API_KEY",)
+    restores: ClassVar[str] = "the history, in the settings"
 
     think: str | Mapping[str, Any] | None = None
     """The language model: the name of one of OpenAI's, or Deepgram's ``provider`` object with ``type``
@@ -242,9 +245,10 @@ class _AgentSession(Session):
         self._to_send: list[str | bytes] = []
         self._ready = False
         self._finishing = False
+        self._asked = False
+        """True from the user's words to the beginning of their answer."""
         self._keepalive = Keepalive()
         self._born: float | None = None
-        self._left: float | None = None
         self._told_expiry = False
         self._samples = WholeSamples(dialect.output_format)
         self._speaking = False
@@ -262,7 +266,8 @@ class _AgentSession(Session):
 
     @property
     def finished(self) -> bool:
-        return self._finishing and not self._responding
+        awaited = self._speaking or self._asked or (self._responding and not self._hushed)
+        return self._finishing and not awaited
 
     @property
     def unfinished(self) -> str:
@@ -290,6 +295,7 @@ class _AgentSession(Session):
                 self._to_send.append(pcm)
             case SendText(text=text):
                 self._typed.append(text.strip())
+                self._asked = True
                 self._say(type="InjectUserMessage", content=text)
             case EndTurn():
                 self._say(type="ForceEndTurn")
@@ -313,18 +319,25 @@ class _AgentSession(Session):
             self._say(type="FunctionCallResponse", id=call_id, name=name, content=content)
 
     def finish(self) -> None:
+        """Close once what was said last has been written down and answered."""
+        if self._speaking and not self._finishing:
+            self._say(type="ForceEndTurn")
         self._finishing = True
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Hold the connection while no sound goes, and watch the session's age."""
         if not self._ready:
-            return
+            return []
         if self._keepalive.due() and not self._finishing:
             self._say(type="KeepAlive")
         if self._born is None:
             self._born = now
-        if self._dialect.session_length is not None:
-            self._left = self._born + self._dialect.session_length - now
+        length = self._dialect.session_length
+        if length is None or self._told_expiry:
+            return []
+        left = self._born + length - now
+        self._told_expiry = left <= min(_WARNING, length / 10)
+        return [SessionExpiring(max(0.0, left))] if self._told_expiry else []
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -334,16 +347,7 @@ class _AgentSession(Session):
         Raises:
             ServiceError: the server reported an error, which ends the session.
         """
-        told = self._hear(message) if isinstance(message, bytes) else self._read(message)
-        return [*self._expiry(), *told]
-
-    def _expiry(self) -> list[Event]:
-        """A session that has not long to live says so once, with whatever the server says next."""
-        length = self._dialect.session_length
-        if self._told_expiry or self._left is None or length is None:
-            return []
-        self._told_expiry = self._left <= min(_WARNING, length / 10)
-        return [SessionExpiring(max(0.0, self._left))] if self._told_expiry else []
+        return self._hear(message) if isinstance(message, bytes) else self._read(message)
 
     def _read(self, message: str) -> list[Event]:
         data = parsed(message)
@@ -393,9 +397,9 @@ class _AgentSession(Session):
             return self._piece(text)
         if text.strip() in self._typed:
             self._typed.remove(text.strip())
-            return []
+            return self._end_answer()  # of one that it cut short
         events: list[Event] = [SpeechStopped()] if self._speaking else []
-        self._speaking = False
+        self._speaking, self._asked = False, True
         return [*events, Transcript("user", text)]
 
     def _piece(self, text: str) -> list[Event]:
@@ -409,7 +413,7 @@ class _AgentSession(Session):
     def _begin_answer(self) -> list[Event]:
         if self._responding:
             return []
-        self._responding = True
+        self._responding, self._asked = True, False
         return [ResponseStarted()]
 
     def _agent_started(self, data: Json) -> list[Event]:
@@ -453,6 +457,7 @@ class _AgentSession(Session):
         return [ToolCallCancelled(one) for one in ids if self._calls.pop(one, None) is not None]
 
     def _refused(self, data: Json) -> list[Event]:
+        self._asked = False
         return [ServerError(text_of(data, "message") or "the text was refused", "InjectionRefused")]
 
     def _warning(self, data: Json) -> list[Event]:

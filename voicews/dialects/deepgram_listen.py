@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode, urlsplit
 
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
@@ -60,6 +60,9 @@ class DeepgramListen(Dialect):
     Raises:
         ConfigError: a setting is wrong, or the key is missing.
     """
+
+    key_variables: ClassVar[Sequence[str]] = ("DEEPGRAM_API_KEY",)
+    restores: ClassVar[str] = "sound not yet understood is sent again; times go on"
 
     model: str = "nova-3"
     """The model, by Deepgram's name for it."""
@@ -136,6 +139,11 @@ class DeepgramListen(Dialect):
     def output_format(self) -> AudioFormat:
         """Never used: this server has no voice."""
         return self.input_format
+
+    @property
+    def answers(self) -> bool:
+        """False: it only writes down what it hears."""
+        return False
 
     @property
     def accepts(self) -> frozenset[type[Command]]:
@@ -320,10 +328,11 @@ class _ListenSession(Session):
             self._end_turns()
             self._say(type="CloseStream")
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Hold the connection while no sound goes: a pause, a lost microphone."""
         if self._keepalive.due() and not self._finishing:
             self._to_send.append(written({"type": "KeepAlive"}))
+        return []
 
     # -- what the server says ---------------------------------------------------------------
 

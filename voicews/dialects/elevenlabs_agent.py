@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from voicews.commands import Command, InterruptResponse, SendAudio, SendMessage, SendText, ToolResult
@@ -104,6 +104,9 @@ class ElevenLabsAgent(Dialect):
     Raises:
         ConfigError: a setting is wrong, or the key is missing.
     """
+
+    key_variables: ClassVar[Sequence[str]] = ("ELEVENLABS_API_KEY",)
+    restores: ClassVar[str] = "the history, as a note to the agent"
 
     agent_id: str | None = None
     """The agent's id.  Has to be given unless ``signed_url`` is."""
@@ -268,7 +271,7 @@ class _AgentSession(Session):
         resumed: what to tell of the call before, once this one is accepted.
     """
 
-    tick_interval = 0.5
+    tick_interval: float = 0.5
     """Counts how long no sound has come."""
 
     def __init__(self, dialect: ElevenLabsAgent, first_words: str, resumed: str | None) -> None:
@@ -276,7 +279,9 @@ class _AgentSession(Session):
         self._resumed = resumed
         self._to_send: list[str | bytes] = [first_words]
         self._ready = False
-        self._finished = False
+        self._finishing = False
+        self._asked = False
+        """True from the user's words to the beginning of their answer."""
         self._decode: Callable[[bytes], bytes] | None = None
         self._encode: Callable[[bytes], bytes] | None = None
         self._samples = WholeSamples(dialect.output_format)
@@ -294,7 +299,9 @@ class _AgentSession(Session):
 
     @property
     def finished(self) -> bool:
-        return self._finished
+        if not self._finishing or self._speaking or self._asked:
+            return False
+        return not self._responding or self._hushed or self._quiet_ticks >= _GAP_TICKS
 
     def messages_to_send(self) -> list[str | bytes]:
         messages, self._to_send = self._to_send, []
@@ -316,6 +323,7 @@ class _AgentSession(Session):
                 self._speak(pcm)
             case SendText(text=text):
                 self._typed.append(text.strip())
+                self._asked = True
                 self._say(type="user_message", text=text)
             case InterruptResponse():
                 self._hushed = self._responding
@@ -343,12 +351,17 @@ class _AgentSession(Session):
             self._say(type="client_tool_result", tool_call_id=call_id, result=told, is_error=failed)
 
     def finish(self) -> None:
-        """There is nothing to wait for: the server has no last words."""
-        self._finished = True
+        """Close once what was said last has been written down and answered."""
+        self._finishing = True
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Half a second has passed."""
         self._quiet_ticks += 1
+        if self._finishing and self._speaking:
+            # There is no word for the end of a turn: the agent has to hear it.
+            self._speak(bytes(self._dialect.input_format.bytes(self.tick_interval)))
+        # The server does not say when an answer is over.
+        return self._end_answer() if self._quiet_ticks >= _GAP_TICKS else []
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -360,13 +373,10 @@ class _AgentSession(Session):
             RemoteProtocolError: the sound in it cannot be decoded.
         """
         data = parsed(message)
-        kind = data.get("type") if isinstance(data, dict) else None
-        understand = _KINDS.get(kind) if isinstance(kind, str) else None
+        kind = text_of(data, "type") if isinstance(data, dict) else None
+        understand = _KINDS.get(kind) if kind is not None else None
         events = understand(self, data) if understand else None
-        told: list[Event] = [Message(data)] if events is None else events
-        if self._quiet_ticks >= _GAP_TICKS and kind not in _ANSWERS:
-            return [*self._end_answer(), *told]
-        return told
+        return [Message(data)] if events is None else events
 
     def _metadata(self, data: Json) -> list[Event]:
         about = object_of(data, "conversation_initiation_metadata_event")
@@ -434,7 +444,7 @@ class _AgentSession(Session):
         if text in self._typed:
             self._typed.remove(text)
             return []
-        self._speaking = False
+        self._speaking, self._asked = False, bool(text)
         told: list[Event] = [Transcript("user", text)] if text else []
         return [*self._end_answer(), SpeechStopped(), *told]
 
@@ -491,7 +501,8 @@ class _AgentSession(Session):
     def _begin_answer(self) -> list[Event]:
         if self._responding:
             return []
-        self._responding = True
+        self._responding, self._asked = True, False
+        self._quiet_ticks = 0
         return [ResponseStarted()]
 
     def _end_answer(self) -> list[Event]:
@@ -538,5 +549,3 @@ _KINDS: Mapping[str, Callable[[_AgentSession, Json], list[Event] | None]] = {
 }
 """What the server can say that has a word of ours; None from one of these: it has not after all.
 What only informs (``vad_score``, ``agent_tool_response``, ``mcp_tool_call`` …) is given on as it is."""
-_ANSWERS = frozenset({"audio", "agent_response", "agent_chat_response_part"})
-"""Kinds with which an answer goes on."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from voicews.dialects.base import bare_url
-from voicews.errors import ConnectFailed, ConnectTimeout, HandshakeRejected, TlsFailed, TransportError
+from voicews.errors import ConnectFailed, ConnectTimeout, HandshakeRejected, TransportError
 
 __all__ = ["Fetch", "fetch"]
 
@@ -42,6 +42,8 @@ def fetch(url: str, headers: Mapping[str, str], *, timeout: float = _TIMEOUT) ->
     import urllib.error
     import urllib.request
     from http.client import HTTPException
+
+    from voicews.tls import tls_failure
 
     where = bare_url(url)
     if urlsplit(url).scheme not in ("http", "https"):
@@ -77,7 +79,7 @@ def fetch(url: str, headers: Mapping[str, str], *, timeout: float = _TIMEOUT) ->
         if isinstance(cause, TimeoutError):
             raise ConnectTimeout(f"{where} did not answer within {timeout:g} s") from error
         if isinstance(cause, ssl.SSLError):
-            raise TlsFailed(f"{where}: {cause.reason or 'the TLS handshake failed'}") from error
+            raise tls_failure(cause, "the TLS handshake", where) from error
         raise ConnectFailed(f"{where} cannot be asked: {type(cause).__name__}") from error
     if failure is not None:
         raise failure

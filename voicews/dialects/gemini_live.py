@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from voicews.commands import (
@@ -64,6 +64,9 @@ class GeminiLive(Dialect):
     Raises:
         ConfigError: a setting is wrong, or the key is missing.
     """
+
+    key_variables: ClassVar[Sequence[str]] = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+    restores: ClassVar[str] = "the session, by its handle; else the history"
 
     model: str
     """There is no default, for models are retired.  "models/" is put before a bare name."""

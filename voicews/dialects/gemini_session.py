@@ -245,14 +245,15 @@ class GeminiSession(Session):
         """True while an answer is under way or has to come."""
         return self._responding or self._asked or bool(self._words) or bool(self._calls)
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Notice that there is nothing to wait for: the server does not say that it heard nothing."""
         if not self._finishing:
-            return
+            return []
         if self._heard_of or self._heard_of_at is None:
             self._heard_of, self._heard_of_at = False, now
         if not self._is_busy and now - self._heard_of_at >= _SETTLED:
             self._settled = True
+        return []
 
     # -- what the server says ---------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from voicews.commands import Command, EndTurn, InterruptResponse, SendAudio, SendMessage, SendText, StartTurn
@@ -50,6 +50,9 @@ class HomeAssistantAssist(Dialect):
     Raises:
         ConfigError: a setting is wrong, or the token is missing.
     """
+
+    key_variables: ClassVar[Sequence[str]] = ("HASS_TOKEN",)
+    restores: ClassVar[str] = "the conversation, by its id"
 
     url: str = "ws://homeassistant.local:8123"
     """Of Home Assistant; an address without a path gets ``/api/websocket``.  ``wss://`` for one that is

@@ -273,13 +273,15 @@ class HomeAssistantSession(Session):
         else:
             self._end_turn()
 
-    def tick(self, now: float) -> None:
-        """Listen again once the answer has been played."""
+    def tick(self, now: float) -> list[Event]:
+        """Listen again once the answer has been played; tell what commands have brought about."""
         if self._rest is not None:
             self._listen_at, self._rest = now + self._rest, None
         if self._listen_at is not None and now >= self._listen_at:
             self._listen_at = None
             self._listen_again(0.0)
+        owed, self._owed = self._owed, []
+        return owed
 
     # -- what the server says ---------------------------------------------------------------
 

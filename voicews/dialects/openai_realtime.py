@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from voicews.commands import (
@@ -62,6 +62,9 @@ class OpenAIRealtime(Dialect):
     Raises:
         ConfigError: a setting is wrong; the message never shows a key or a query.
     """
+
+    key_variables: ClassVar[Sequence[str]] = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
+    restores: ClassVar[str] = "the history, as items of the new session"
 
     model: str | None = None
     """The model, on Azure the deployment, on LocalAI the pipeline.  Has to be given (or be in the url's
@@ -227,6 +230,11 @@ class OpenAIRealtime(Dialect):
     def output_format(self) -> AudioFormat:
         """One channel at ``rate``."""
         return AudioFormat(self.rate)
+
+    @property
+    def answers(self) -> bool:
+        """False for a session that only transcribes."""
+        return self.session_type == "realtime"
 
     @property
     def accepts(self) -> frozenset[type[Command]]:

@@ -136,7 +136,7 @@ class OpenAISession(Session):
         self._names: dict[str, str] = {}
         # The session's end.
         self._born: float | None = None
-        self._dies: float | None = None
+        self._told_expiry = False
         self._finishing = self._signed = False
 
     @property
@@ -308,17 +308,19 @@ class OpenAISession(Session):
         # All that we have said is understood when this is: the server takes one after the other.
         self._say("session.update", event_id=_SIGN, session=self._rules.sign)
 
-    def tick(self, now: float) -> None:
-        """Notice that the session's end is near; the server's answer to this lets it be told."""
+    def tick(self, now: float) -> list[Event]:
+        """Notice that the session's end is near; tell what commands have brought about."""
+        owed, self._owed = self._owed, []
         if not self._ready or self._rules.length is None:
-            return
+            return owed
         if self._born is None:
             self._born = now
         warning = min(_WARNING, self._rules.length / 10)
         left = self._born + self._rules.length - now
-        if left <= warning and self._dies is None:
-            self._dies = max(0.0, left)
-            self._say("session.update", event_id=_SIGN, session=self._rules.sign)
+        if left <= warning and not self._told_expiry:
+            self._told_expiry = True
+            owed.append(SessionExpiring(max(0.0, left)))
+        return owed
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -356,10 +358,7 @@ class OpenAISession(Session):
         self._begin(data)
         self._ready = True
         self._signed = self._finishing
-        if self._dies is None or self._dies < 0:
-            return []
-        left, self._dies = self._dies, -1.0
-        return [SessionExpiring(left)]
+        return []
 
     # The user's turn.
 

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from voicews.commands import (
@@ -82,6 +82,8 @@ class Plain(Dialect):
     Raises:
         ConfigError: a setting is wrong; the message never shows a query or a credential.
     """
+
+    restores: ClassVar[str] = "the history, in the hello, with `resume`"
 
     url: str
     """``ws://`` or ``wss://``."""

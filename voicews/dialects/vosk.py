@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
@@ -55,6 +55,8 @@ class Vosk(Dialect):
     Raises:
         ConfigError: a setting is wrong.
     """
+
+    restores: ClassVar[str] = "sound not yet understood is sent again"
 
     url: str = "ws://localhost:2700"
     """Of the server; its default port is 2700, and any path will do."""
@@ -101,6 +103,11 @@ class Vosk(Dialect):
     def output_format(self) -> AudioFormat:
         """Never used: this server has no voice."""
         return self.input_format
+
+    @property
+    def answers(self) -> bool:
+        """False: it only writes down what it hears."""
+        return False
 
     @property
     def accepts(self) -> frozenset[type[Command]]:

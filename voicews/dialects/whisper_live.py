@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
@@ -80,6 +80,8 @@ class WhisperLive(Dialect):
         ConfigError: a setting is wrong.
     """
 
+    restores: ClassVar[str] = "sound not yet understood is sent again"
+
     url: str = "ws://localhost:9090"
     """Of the server; its default port is 9090."""
     _: KW_ONLY
@@ -148,6 +150,11 @@ class WhisperLive(Dialect):
     def output_format(self) -> AudioFormat:
         """Never used: this server has no voice."""
         return _FORMAT
+
+    @property
+    def answers(self) -> bool:
+        """False: it only writes down what it hears."""
+        return False
 
     @property
     def accepts(self) -> frozenset[type[Command]]:
@@ -278,14 +285,15 @@ class _WhisperLiveSession(Session):
         self._to_send.append(self._dialect.encoded(bytes(_FORMAT.bytes(_LEAST))))
         self.tick_interval = _TICK
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> list[Event]:
         """Notice that the server, which never says so, has no more words."""
         if not self._finishing or self._finished:
-            return
+            return []
         if self._news_at is None or self._results > self._results_before:
             self._results_before, self._news_at = self._results, now
         if now - self._news_at >= self._dialect.settle:
             self._end()
+        return []
 
     def _end(self) -> None:
         self._finished = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from voicews.events import Event
 
 __all__ = ["to_json"]
 
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""JSON may hold them as they are, but they end lines, or command terminals, for those who read on."""
 _NAMES = {"event": "during"}
 """Fields that are called otherwise: ``event`` is every line's own kind."""
 
@@ -24,7 +27,8 @@ def to_json(event: Event, began: float) -> str:
     its bytes, a state is its name; the event during which a callback failed is ``during``.
     """
     members = {"event": type(event).__name__, "at": round(event.at - began, 4), **_fields(event)}
-    return json.dumps(members, ensure_ascii=False)
+    line = json.dumps(members, ensure_ascii=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -58,7 +58,11 @@ class Link:
         if self._context is None or self._secured:
             return
         self._secured = True
-        secured = self._context.wrap_socket(self._raw, server_side=True, do_handshake_on_connect=False)
+        try:
+            self._raw.getpeername()  # where nobody is left, Python's own wrapping would leak the socket
+            secured = self._context.wrap_socket(self._raw, server_side=True, do_handshake_on_connect=False)
+        except OSError as error:  # it is gone already
+            raise self._gone(error) from error
         self._raw = self._stream = secured
         done = False
         while not done:

@@ -64,8 +64,8 @@ class Connection(Listener):
         session: made for it by the dialect.
         collector: fetches sound that the session is offered.
         tell: gets the news; called from the connection's threads.
-        hear: gets what the server says; called from the receiver thread, and from those that fetch
-            sound for the session.
+        hear: gets what the server says; called from the receiver and the sender thread, and from
+            those that fetch sound for the session.
         sent: gets each command that has gone into the kernel, and when; called from the sender thread.
         refused: gets each command that the session could not say; likewise.
     """
@@ -205,6 +205,7 @@ class Connection(Listener):
             confirms=self._config.timeouts.ping_interval is not None,
             sent=self._sent,
             refused=self._refused,
+            hear=self.heard,
             fail=self._sender_failed,
         )
         return self._sender

@@ -127,7 +127,7 @@ class DeviceWorker(DeviceUser):
     def _give_back(self, device: _Closable) -> None:
         """Close what may be broken already."""
         try:
-            self._in_device(device.close, self._patience)
+            self._in_device(device.close)
         except AudioError as error:
             log.warning("the %s could not be closed: %s", self.device, error)
 

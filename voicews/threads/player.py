@@ -130,7 +130,8 @@ class Player(DeviceWorker):
             self._take_over(abandoned)
 
     def _take_over(self, abandoned: Player) -> None:
-        """What is heard after this, and what somebody waits to be told."""
+        """Its sound, and what somebody waits to be told of it."""
+        self._format = abandoned._format
         self._heard = self._heard_before = abandoned._heard
         self._started_at, self._answer_at = abandoned._started_at, abandoned._answer_at
         self._answers_are_marked = abandoned._answers_are_marked

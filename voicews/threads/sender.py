@@ -14,6 +14,7 @@ from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, SendAudio
 from voicews.dialects.base import Session
 from voicews.errors import ConnectionClosed, LocalProtocolError, VoicewsError
+from voicews.events import Event
 from voicews.threads.worker import Worker
 from voicews.transport import Transport
 
@@ -49,6 +50,7 @@ class Sender(Worker):
         confirms: whether the server answers pings, so that commands can be known to have arrived.
         sent: called after a command has gone into the kernel, with the monotonic time before that.
         refused: called with a command that the session could not put into words.
+        hear: called with what the session tells by itself, without a word of the server's.
         fail: called with the error that ends the connection.
     """
 
@@ -63,6 +65,7 @@ class Sender(Worker):
         confirms: bool,
         sent: Callable[[Command, float], None],
         refused: Callable[[Command], None],
+        hear: Callable[[Event], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         super().__init__("sender")
@@ -74,6 +77,7 @@ class Sender(Worker):
         self._confirms = confirms
         self._sent = sent
         self._refused = refused
+        self._hear = hear
         self._fail = fail
         self._lane = threading.Lock()
         self._unconfirmed: deque[tuple[int, Command]] = deque(maxlen=_UNCONFIRMED)
@@ -197,11 +201,14 @@ class Sender(Worker):
             self._transport.ping(self._marked(ping))
         interval = self._session.tick_interval
         messages: list[str | bytes] = []
+        events: list[Event] = []
         with self._session_lock:
             if interval is not None and time.monotonic() >= self._tick_at:
                 self._tick_at = time.monotonic() + interval
-                self._session.tick(time.monotonic())
+                events = self._session.tick(time.monotonic())
             messages = self._session.messages_to_send()
+        for event in events:
+            self._hear(event)
         for message in messages:
             self._transport.send(message)
         if close is not None:

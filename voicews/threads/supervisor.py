@@ -293,9 +293,21 @@ class Supervisor(Worker):
 
     # -- the supervisor thread ----------------------------------------------------------------
 
+    def start(self) -> None:
+        """Begin, unless no thread can be had: then nothing has begun.
+
+        Raises:
+            RuntimeError: the machine has no thread left.
+        """
+        try:
+            self.callbacks.start()
+            super().start()
+        except RuntimeError:
+            self.callbacks.finish()
+            raise
+
     def work(self) -> None:
         """Run until CLOSED or FAILED."""
-        self.callbacks.start()
         self._alarms.set("housekeeping", LOOK)
         self._alarms.set("stats", self._config.stats_interval)
         try:
@@ -530,7 +542,7 @@ class Supervisor(Worker):
         try:
             self.outbox.put(result)
         except (ShutDown, queue.Full):
-            log.warning("the result of call %s could not be sent", result.call_id)
+            log.warning("the result of call %r could not be sent", result.call_id)
 
     # -- moving to a new session ------------------------------------------------------------------
 

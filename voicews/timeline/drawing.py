@@ -38,8 +38,8 @@ _COLUMNS = 1.0
 """Inches, of the columns that compare the waits."""
 _SLOW = 1.5
 """How many times the typical wait one must take for its reason to be written below it."""
-_NOTICED = 0.2
-"""Seconds more than the typical wait that somebody notices."""
+_SOON = 0.8
+"""Seconds that nobody takes for late."""
 _DPI = 200
 _FALLBACKS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "WenQuanYi Zen Hei", "IPAGothic", "Unifont"),
@@ -259,7 +259,7 @@ class _Picture:
             longest = max(waits, key=lambda wait: wait.seconds)
             facts.append(f"wait {_seconds(typical)} (median), {_seconds(longest.seconds)} (longest)")
         if lost := [outage for outage in story.outages if outage.why != "connecting"]:
-            facts.append("link lost once" if len(lost) == 1 else f"link lost {len(lost)} times")
+            facts.append("link away once" if len(lost) == 1 else f"link away {len(lost)} times")
         self._y += 0.14
         line = " · ".join(fact for fact in facts if fact)
         placed, count = place(
@@ -432,7 +432,7 @@ class _Picture:
 
     def _is_late(self, wait: Wait) -> bool:
         typical = self._story.typical_wait or 0.0
-        return wait.seconds > max(_SLOW * typical, typical + _NOTICED)
+        return wait.seconds > max(_SLOW * typical, _SOON)
 
     def _marks(self, row: Row, top: float, bottom: float) -> None:
         labels = []

@@ -38,6 +38,7 @@ PHASES = {
 }
 """The parts of a wait in their order, and what each is a wait for."""
 AWAY = "link away"
+_CONNECTING = "connecting"
 _FLOOR = 10 ** (-50 / 20)
 """What is quieter is no speech."""
 _OVER_NOISE = 4.0
@@ -205,6 +206,7 @@ class _Teller:
         self._away: tuple[float, str] | None = None
         self._muted_at: float | None = None
         self._unanswered: list[Mark] = []
+        self._partial = ""
         self._answers: list[tuple[_Answer, _Question, float]] = []
 
     def tell(self, happenings: Iterable[Happening]) -> Story:
@@ -232,6 +234,7 @@ class _Teller:
         match it.name:
             case "SpeechStarted":
                 self._give_up(it.at)
+                self._partial = ""
                 self._question.began = it.at
             case "SpeechStopped":
                 self._question.stopped = it.at
@@ -249,6 +252,14 @@ class _Teller:
             case "PlaybackStarted" | "PlaybackFinished" | "Interrupted" | "ResponseDone" | "Disconnected":
                 self._playing(it)
 
+    def _lose_words(self, it: Happening) -> None:
+        """The connection is gone, and with it what was being said."""
+        if self._partial:
+            span = self._words(it.at)
+            self._story.utterances.append(Utterance(span.start, span.end, "user", f"{self._partial} …"))
+            self._mark(it, "the words went with the connection", bad=True)
+            self._partial, self._question = "", _Question()
+
     def _give_up(self, at: float) -> None:
         """Another question, or the end: was the one before left without an answer?"""
         question = self._question
@@ -259,7 +270,9 @@ class _Teller:
 
     def _user(self, it: Happening) -> None:
         if not it.members.get("final"):
+            self._partial = it.text("text").strip()
             return
+        self._partial = ""
         self._question.understood = it.at
         text = it.text("text").strip()
         if text:
@@ -389,13 +402,14 @@ class _Teller:
     def _link(self, it: Happening) -> None:
         match it.name:
             case "StateChanged" if it.members.get("new") == "CONNECTING":
-                self._away = (it.at, "connecting")
+                self._away = (it.at, _CONNECTING)
             case "Disconnected" if it.members.get("error") is not None:
                 self._away = (it.at, it.why)
-            case "Reconnecting" if self._away is None:
-                self._away = (it.at, it.why)
+                self._lose_words(it)
+            case "Reconnecting" if self._away is None or self._away[1] == _CONNECTING:
+                self._away = (it.at if self._away is None else self._away[0], it.why)
             case "Connected":
-                if self._away is not None and (self._away[1] != "connecting" or it.at - self._away[0] > 0.3):
+                if self._away is not None and (self._away[1] != _CONNECTING or it.at - self._away[0] > 0.3):
                     self._story.outages.append(Outage(self._away[0], it.at, self._away[1], restored=True))
                 self._away = None
             case "StateChanged" if it.members.get("new") == "CLOSING" and self._away is not None:

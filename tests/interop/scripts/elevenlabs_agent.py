@@ -1,4 +1,5 @@
-"""ElevenLabs' own client in a call: ``elevenlabs_agent.py ADDRESS BYTES``, of HTTP and of sound.
+"""ElevenLabs' own client in a call: ``elevenlabs_agent.py ADDRESS BYTES GREETING``, of HTTP, of sound,
+and what is to be heard first.
 
 It signs in, hears the greeting, speaks, interrupts, answers a function's call, writes, and
 prints what it understood, in order, and the bytes of sound.
@@ -66,7 +67,7 @@ conversation = Conversation(
 )
 conversation.start_session()
 wait_for("started")
-wait_for("agent", "Hello, and welcome to this very long greeting.")
+wait_for("agent", sys.argv[3])
 for pcm in [bytes(3200)] * 10 + [LOUD] * 3 + [bytes(3200)] * 6:
     audio.speak(pcm)
 wait_for("agent", "It is noon.")
