@@ -88,3 +88,9 @@ def parsed(event: Event) -> dict[str, Any]:
 )
 def test_an_event_as_json(event: Event, members: dict[str, Any]) -> None:
     assert parsed(event) == members
+
+
+def test_half_a_pair_from_a_server_can_be_written() -> None:
+    data = json.loads('{"type": "x", "\\ud800": ["\\udfff"], "whole": "\\ud83d\\ude00"}')
+    event = Message(data)
+    assert json.loads(to_json(event, event.at).encode())["data"] == data

@@ -13,8 +13,9 @@ from voicews.events import Event
 
 __all__ = ["to_json"]
 
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""JSON may hold them as they are, but they end lines, or command terminals, for those who read on."""
+_UNSAFE = re.compile("[\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""JSON may hold them as they are, but they end lines, command terminals, or (halves of pairs that UTF-8
+cannot write, from a server's escapes) end the writing itself."""
 _NAMES = {"event": "during"}
 """Fields that are called otherwise: ``event`` is every line's own kind."""
 
