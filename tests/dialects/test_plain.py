@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.contract import DialectContract
+from tests.dialects.golden import replay
 from voicews.commands import (
     EndTurn,
     InterruptResponse,
@@ -586,3 +587,23 @@ def test_a_url_without_its_scheme_gets_a_hint() -> None:
     with pytest.raises(ConfigError) as caught:
         Plain("user:secret@host")
     assert "secret" not in str(caught.value)
+
+
+def test_golden() -> None:
+    dialect = Plain(
+        URL,
+        input_format=AudioFormat(8000),
+        hello={"client": "kiosk"},
+        resume=True,
+        await_ready=True,
+        eof={"type": "eof"},
+    )
+    assert list(replay(dialect, "plain")) == [
+        Turn("user", "turn on the light"),
+        Turn("assistant", "It is on."),
+        Turn("user", "And the radio?"),
+        Turn("assistant", "The radio"),
+        Turn("assistant", "Never mind."),
+        Turn("user", "good night"),
+        Turn("user", "sleep well"),
+    ]
