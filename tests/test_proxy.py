@@ -320,6 +320,11 @@ class TestSocks:
                 transport.connect()
         assert judge(caught.value) is verdict
 
+    def test_a_name_that_is_too_long(self) -> None:
+        tunnel = SocksTunnel("proxy.example", 1080, None)
+        with pytest.raises(ProxyFailed, match="up to 255 characters; this has 256"):
+            next(tunnel.steps("a" * 256, 443))
+
     @given(data=st.binary(max_size=300), login=st.booleans())
     def test_no_answer_raises_anything_else(self, data: bytes, login: bool) -> None:
         tunnel = SocksTunnel("proxy.example", 1080, ("me", "it") if login else None)

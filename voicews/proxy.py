@@ -95,6 +95,10 @@ class SocksTunnel(Tunnel):
 
     def steps(self, host: str, port: int) -> Steps:
         """A greeting, perhaps a password, and a CONNECT."""
+        if len(host) > 255:  # its length goes in one byte (RFC 1928, section 5)
+            raise self._failed(
+                f"can be told host names of up to 255 characters; this has {len(host)}", fatal=True
+            )
         methods = b"\0" if self._credentials is None else b"\0\2"
         version, method = yield bytes((5, len(methods))) + methods, 2
         if version != 5:

@@ -218,7 +218,9 @@ def test_one_recorder_serves_one_client_at_a_time(server: Peer, tmp_path: Path) 
         other.open()
 
 
-@pytest.mark.parametrize("options", [{"rate": 1}, {"part": 0}, {"part": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"rate": 1}, {"part": 0}, {"part": float("nan")}, {"part": float("inf")}]
+)
 def test_wrong_settings(options: dict[str, float], tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         Recorder(tmp_path, **options)  # type: ignore[arg-type]

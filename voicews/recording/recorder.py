@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import threading
 import weakref
@@ -63,8 +64,10 @@ class Recorder:
     ) -> None:
         if rate is not None:
             AudioFormat(rate)
-        if not part >= 1:
-            raise ConfigError(f"Recorder's part is {part!r}; it must be at least 1 second")
+        if not 1 <= part < math.inf:
+            raise ConfigError(
+                f"Recorder's part is {part!r}; it must be at least 1 second, and a number (86400 for a day)"
+            )
         self._folder = Path(folder)
         self._rate = rate
         self._part = part
