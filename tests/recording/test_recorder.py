@@ -226,6 +226,15 @@ def test_wrong_settings(options: dict[str, float], tmp_path: Path) -> None:
         Recorder(tmp_path, **options)  # type: ignore[arg-type]
 
 
+def test_a_part_longer_than_any_file_makes_files_as_long_as_they_can_be(server: Peer, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, part=sys.float_info.max)
+    with VoiceClient(
+        server.url, microphone=SilenceSource(), speaker=NullSink(), config=QUICK, recorder=recorder
+    ):
+        assert recorder.path == tmp_path / "conversation-001.wav"
+    assert recorder.ended_within(PATIENCE)
+
+
 def test_a_folder_is_no_recorder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must be a Recorder such as Recorder\('kept'\)"):
         VoiceClient("ws://localhost:1", recorder="kept")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from array import array
 
 import pytest
@@ -140,3 +141,39 @@ def test_what_comes_too_late_is_left_out() -> None:
     got = samples(track.take(2 * RATE))
     assert got[:800] == samples(counted(FRAME + 800, 800))
     assert not any(got[800:])
+
+
+def test_an_hour_that_is_missing_makes_no_huge_block() -> None:
+    """A program that was stopped for an hour: 345 MB of silence, of which only what is taken takes room."""
+    rate, hour = 48000, 3600
+    there = AudioFormat(rate)
+    second = bytes(2 * rate)
+    track = Track(rate)
+    track.add(counted(0, 960), there, 0.02)
+    tracemalloc.start()
+    try:
+        track.add(counted(960, 960), there, hour + 0.02)
+        track.add(counted(1920, 960), there, hour + 0.04)
+        begin = track.take(rate)
+        silent = [track.take(n * rate) == second for n in range(2, hour + 1)]
+        end = track.take((hour + 1) * rate)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert begin == counted(0, 960) + bytes(2 * (rate - 960))
+    assert all(silent)
+    assert end == counted(960, 1920) + bytes(2 * (rate - 1920))
+    assert peak < 2_000_000
+
+
+def test_gaps_and_pieces_come_out_the_same_however_they_are_taken() -> None:
+    whole, parts = Track(RATE), Track(RATE)
+    for n in range(5):
+        for track in (whole, parts):
+            track.add(counted(n * FRAME, FRAME), FORMAT, 0.5 * (n + 1))
+            track.add(counted((n + 9) * FRAME, FRAME), FORMAT, 0.5 * (n + 1) + 0.02)
+    got = b"".join(parts.take(until) for until in range(0, 3 * RATE, 77))
+    wanted = whole.take(3 * RATE)
+    assert got == wanted[: len(got)]
+    assert len(got) == 2 * (3 * RATE // 77 * 77)
+    assert wanted[RATE - 2 * FRAME : RATE + 2 * FRAME] == counted(0, FRAME) + counted(9 * FRAME, FRAME)

@@ -140,7 +140,7 @@ class Recorder:
                     "this Recorder still writes another conversation; each client needs one of its own"
                 )
             rate = self._rate or max(each.rate for each in formats)
-            most = min(MOST_SAMPLES, round(self._part * rate))
+            most = round(min(MOST_SAMPLES, self._part * rate))
             try:
                 writer = Writer(self._folder, rate, most, server, callbacks.emit)
             except OSError as error:

@@ -44,7 +44,7 @@ class Track:
         self._delay = self._early = 0  # samples: of the filter, and those of them that are still to come
         self._taken = 0  # samples
         self._silent = True  # nothing was there to follow
-        self._ready = bytearray()
+        self._ready = _Ready()
 
     def add(self, pcm: bytes, format: AudioFormat, end: float) -> None:
         """Put a piece where it belongs.
@@ -65,14 +65,14 @@ class Track:
         gap = self._correction(round((end - format.seconds(pcm)) * rate) - self._end, pcm)
         if gap > 0:
             self._finish_run()
-            self._ready += bytes(2 * max(0, gap))
+            self._ready.add_silence(2 * gap)
             self._start_run()
         elif gap < 0:
             pcm = pcm[format.bytes(-gap / rate) :]
         out = self._converter.process(pcm)
         early = min(self._early, len(out) // 2)
         self._early -= early
-        self._ready += out[2 * early :]
+        self._ready.add(out[2 * early :])
 
     def take(self, until: int) -> bytes:
         """All samples from where the last call ended to the sample number ``until``.
@@ -86,8 +86,7 @@ class Track:
             self._finish_run()
             self._start_run()
             self._silent = True
-        taken = bytes(self._ready[:size])
-        del self._ready[:size]
+        taken = self._ready.take(size)
         self._taken = until
         return taken + bytes(size - len(taken))
 
@@ -104,7 +103,7 @@ class Track:
         if self._converter is not None:
             tail = self._converter.flush()[2 * self._early :]
             # The filter rounds up what the sum of both does not.
-            self._ready += tail[: 2 * (self._delay - self._early)]
+            self._ready.add(tail[: 2 * (self._delay - self._early)])
         self._delay = self._early = 0
 
     def _correction(self, gap: int, pcm: bytes) -> int:
@@ -121,6 +120,49 @@ class Track:
             return 0
         self._gaps.clear()
         return steady
+
+
+class _Ready:
+    """Bytes that wait to be taken, in order.  Silence takes no room, however long it is."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytearray | int] = deque()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, pcm: bytes) -> None:
+        """Put sound at the end."""
+        if not pcm:
+            return
+        if self._pieces and isinstance(last := self._pieces[-1], bytearray):
+            last += pcm
+        else:
+            self._pieces.append(bytearray(pcm))
+        self._size += len(pcm)
+
+    def add_silence(self, size: int) -> None:
+        """Put so many bytes of silence at the end."""
+        self._pieces.append(size)
+        self._size += size
+
+    def take(self, size: int) -> bytes:
+        """The first bytes, or all if there are fewer."""
+        taken = bytearray()
+        while self._pieces and len(taken) < size:
+            first, wanted = self._pieces.popleft(), size - len(taken)
+            if isinstance(first, bytearray):
+                taken += first[:wanted]
+                del first[:wanted]
+                if first:
+                    self._pieces.appendleft(first)
+            else:
+                taken += bytes(min(first, wanted))
+                if first > wanted:
+                    self._pieces.appendleft(first - wanted)
+        self._size -= len(taken)
+        return bytes(taken)
 
 
 def _is_quiet(pcm: bytes) -> bool:
