@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import unquote, urlsplit
 
 from voicews.backoff import Backoff, RetryPolicy
@@ -47,7 +48,7 @@ class AudioFormat:
         _require(_is_count(self.rate, 4000) and self.rate <= 192000, self, "rate", "from 4000 to 192000 Hz")
         _require(_is_count(self.channels, 1) and self.channels <= 2, self, "channels", "1 or 2")
 
-    @property
+    @cached_property
     def bytes_per_sample(self) -> int:
         """Bytes of one sample of all channels."""
         return 2 * self.channels

@@ -318,10 +318,10 @@ class Transport:
         self._send(opcode, payload)
 
     def _send(self, opcode: int, payload: bytes) -> None:
-        connection = self._connected()
+        self._connected()
         if self._close_sent:
             raise LocalProtocolError("nothing can be sent after the Close frame")
-        connection.send_frame(_Frame(opcode, payload))
+        self._wire.send(_framed(opcode, payload))
 
     # -- any thread -------------------------------------------------------------------------
 
@@ -382,35 +382,25 @@ class _Handshake:
         self._wire.close()
 
 
-class _Frame:
-    """A client's frame, final and masked; all that websocket-client wants of one is ``format``."""
-
-    __slots__ = ("_bytes",)
-
-    def __init__(self, opcode: int, payload: bytes) -> None:
-        length = len(payload)
-        if length <= _CONTROL_LIMIT:
-            head = bytes((0x80 | opcode, 0x80 | length))
-        elif length < 1 << 16:
-            head = _MEDIUM.pack(0x80 | opcode, 0xFE, length)
-        else:
-            head = _LONG.pack(0x80 | opcode, 0xFF, length)
-        key = os.urandom(4)
-        mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
-        masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
-        self._bytes = head + key + masked
-
-    def __str__(self) -> str:
-        return f"frame of {len(self._bytes)} bytes"
-
-    def format(self) -> bytes:
-        return self._bytes
+def _framed(opcode: int, payload: bytes) -> bytes:
+    """A client's frame, final and masked."""
+    length = len(payload)
+    if length <= _CONTROL_LIMIT:
+        head = bytes((0x80 | opcode, 0x80 | length))
+    elif length < 1 << 16:
+        head = _MEDIUM.pack(0x80 | opcode, 0xFE, length)
+    else:
+        head = _LONG.pack(0x80 | opcode, 0xFF, length)
+    key = os.urandom(4)
+    mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
+    masked = (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
+    return head + key + masked
 
 
 @functools.cache
 def _frame_reader() -> Any:
     """websocket-client's reader of frames, with limits that hold before the payload is read."""
-    from websocket import frame_buffer
+    from websocket import ABNF, frame_buffer
 
     class FrameReader(frame_buffer):
         def __init__(self, wire: Wire, limit: int) -> None:
@@ -418,7 +408,13 @@ def _frame_reader() -> Any:
             self.recv_strict = wire.read  # type: ignore[assignment]  # the wire reads ahead by itself
             self.room = limit
 
-        def recv_header(self) -> None:
+        def recv_frame(self) -> ABNF:
+            final, opcode, length = self._head()
+            frame = ABNF(final, 0, 0, 0, opcode, 0, self.recv_strict(length))
+            frame.validate(skip_utf8_validation=True)
+            return frame
+
+        def _head(self) -> tuple[int, int, int]:
             first, second = self.recv_strict(2)
             opcode, final, length = first & 0x0F, first >> 7, second & 0x7F
             if first & 0x70:
@@ -436,9 +432,7 @@ def _frame_reader() -> Any:
                 length = int.from_bytes(self.recv_strict(8), "big")
             if length > self.room and opcode < _CLOSE:
                 raise MessageTooLarge(f"a message is longer than Limits.message ({length} bytes and more)")
-            self.header = (final, 0, 0, 0, opcode, 0, length)
-            self.length = length
-            self.mask_value = b""
+            return final, opcode, length
 
     return FrameReader
 

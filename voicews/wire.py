@@ -96,6 +96,7 @@ class Wire:
         # Guards which socket there is, and so that a descriptor is never used once closed.
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
+        self._room: select.poll | None = None
         self._aborted = False
         self._wake = threading.Event()
         # Held while bytes go out, so that TLS records keep the order they were made in.
@@ -207,6 +208,7 @@ class Wire:
         with self._lock:
             if not self._aborted:
                 self._sock = sock
+                self._room = _poll(sock, select.POLLOUT)
                 return sock
         sock.close()
         raise self._lost(None)
@@ -214,6 +216,7 @@ class Wire:
     def _discard(self, *, forget: bool = False) -> None:
         with self._lock:
             sock, self._sock = self._sock, None
+            self._room = None
         if sock is not None:
             if forget:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
@@ -351,21 +354,29 @@ class Wire:
         return self.read(min(size, len(self._ahead) - self._position) or 1)
 
     def _read_on(self, size: int) -> bytes:
-        # One growing buffer, and no list of pieces: a peer may send byte by byte.
-        data = bytearray(self._ahead[self._position :])
+        data = self._ahead[self._position :]
         self._ahead, self._position = b"", 0
-        while (missing := size - len(data)) > 0:
-            try:
-                received = self._receive(None)
-            except OSError as error:
-                raise self._lost(error) from error
-            if not received:
-                raise self._lost(None)
+        if not data and len(received := self._more()) >= size:
+            self._ahead, self._position = received, size
+            return received[:size]
+        # One growing buffer, and no list of pieces: a peer may send byte by byte.
+        buffer = bytearray(data or received)
+        while (missing := size - len(buffer)) > 0:
+            received = self._more()
             if len(received) > missing:
                 self._ahead, self._position = received, missing
                 received = received[:missing]
-            data += received
-        return bytes(data)
+            buffer += received
+        return bytes(buffer)
+
+    def _more(self) -> bytes:
+        try:
+            received = self._receive(None)
+        except OSError as error:
+            raise self._lost(error) from error
+        if not received:
+            raise self._lost(None)
+        return received
 
     def _receive(self, deadline: Deadline | None) -> bytes:
         """What has come, decrypted; empty at the stream's end."""
@@ -444,7 +455,7 @@ class Wire:
     @property
     def has_room(self) -> bool:
         """False while more would only grow old in the kernel; as :meth:`send` if that lasts too long."""
-        if (sock := self._sock) is None or _is_ready(sock, select.POLLOUT, 0):
+        if (room := self._room) is None or room.poll(0):
             self._full_since = None
             return True
         self._full_since = self._full_since or time.monotonic()
@@ -570,11 +581,11 @@ def _send_some(sock: socket.socket, data: bytes | memoryview) -> int:
 
 def _wait(sock: socket.socket, event: int, deadline: Deadline) -> None:
     remaining = deadline.remaining()
-    if not _is_ready(sock, event, None if remaining is None else math.ceil(remaining * 1000)):
+    if not _poll(sock, event).poll(None if remaining is None else math.ceil(remaining * 1000)):
         raise _Late
 
 
-def _is_ready(sock: socket.socket, event: int, milliseconds: int | None) -> bool:
+def _poll(sock: socket.socket, event: int) -> select.poll:
     poll = select.poll()
     poll.register(sock, event)
-    return bool(poll.poll(milliseconds))
+    return poll

@@ -117,7 +117,10 @@ class Handlers:
 
     def wanted(self, event: Event) -> bool:
         """True if somebody wants to hear it."""
-        return any(isinstance(event, handler.kind) for handler in self._handlers)
+        for handler in self._handlers:  # noqa: SIM110 - any() makes a generator for each frame of sound
+            if isinstance(event, handler.kind):
+                return True
+        return False
 
     def matching(self, event: Event) -> Iterator[_Handler]:
         """Those to call now.  One removed by an earlier callback is left out, one added is not yet in."""
@@ -220,16 +223,17 @@ class Callbacks(Worker):
         self._callback_failed = callback_failed
         self._events: DropOldestQueue[Event] = DropOldestQueue(maxsize, droppable=is_droppable)
         self._order = threading.Lock()
-        self._streams: weakref.WeakSet[EventStream[Any]] = weakref.WeakSet()
+        self._streams: list[weakref.ref[EventStream[Any]]] = []
 
     # -- from other threads -----------------------------------------------------------------
 
     def emit(self, event: Event) -> None:
         """Put an event in line for callbacks and streams; any thread, never waits."""
         with self._order:
-            for stream in list(self._streams):
-                stream.feed(event)
-            if is_droppable(event) and not self._handlers.wanted(event):
+            if self._streams:
+                for stream in self._listening():
+                    stream.feed(event)
+            if not self._handlers.wanted(event) and is_droppable(event):
                 return
             try:
                 self._events.put(event)
@@ -254,13 +258,20 @@ class Callbacks(Worker):
         with self._order:
             if self._events.shut:
                 stream.close()
-            self._streams.add(stream)
+            self._streams.append(weakref.ref(stream))
+
+    def _listening(self) -> list[EventStream[Any]]:
+        """The streams that somebody still keeps.  Call under the lock."""
+        kept = [stream for reference in self._streams if (stream := reference()) is not None]
+        if len(kept) < len(self._streams):
+            self._streams = [weakref.ref(stream) for stream in kept]
+        return kept
 
     def finish(self) -> None:
         """End after the events that are in line; streams end with them."""
         with self._order:
             self._events.shutdown()
-            for stream in list(self._streams):
+            for stream in self._listening():
                 stream.close()
 
     def stop(self) -> None:
@@ -312,7 +323,7 @@ class Callbacks(Worker):
     def _tell_now(self, event: CallbackError) -> None:
         """Ahead of what is in line: after the last event, the line is closed."""
         with self._order:
-            for stream in list(self._streams):
+            for stream in self._listening():
                 stream.feed(event)
         for handler in self._handlers.matching(event):
             self._call(handler, event)

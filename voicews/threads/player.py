@@ -45,7 +45,7 @@ _TRIAL, _TRIAL_LASTS = 0.1, 2.0
 """Seconds of silence that an opened device has to play, and the time it may take for that."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Sound:
     """A slice of received sound, or (``pcm`` empty) a sign."""
 
@@ -275,7 +275,7 @@ class Player(DeviceWorker):
             self._answer_at = self._heard + (0.0 if self._lost else left)
         if not sound.pcm:
             return
-        if sound.format != self._format:
+        if sound.format is not self._format and sound.format != self._format:
             self._change_format(sound.format)
         if not self._playing:
             self._playing = True

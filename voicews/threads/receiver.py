@@ -121,7 +121,12 @@ class Receiver(Worker):
         self._announce_if_ready()
         # Unless it was only sound, the session may owe an answer, or have heard the last words that
         # the sender waits for.
-        if not events or not all(isinstance(event, AudioReceived) for event in events):
+        only_sound = bool(events)
+        for event in events:
+            if not isinstance(event, AudioReceived):
+                only_sound = False
+                break
+        if not only_sound:
             sender.poke()
         for event in events:
             self._listener.heard(event)

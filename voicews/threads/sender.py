@@ -165,11 +165,13 @@ class Sender(Worker):
 
     def work(self) -> None:
         """Send until asked to end, until closed, or until the connection fails."""
+        self._poked.set()
         while not self._done():
-            self._poked.clear()
-            self._do_duties()
-            if self._done():
-                return
+            if self._poked.is_set() or self._until_tick() == 0:
+                self._poked.clear()
+                self._do_duties()
+                if self._done():
+                    return
             if not self._session.ready:
                 self._poked.wait(self._until_tick())
                 continue

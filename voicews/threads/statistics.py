@@ -75,17 +75,16 @@ class Statistics:
 
     def heard(self, event: Event) -> None:
         """The server has said something."""
-        match event:
-            case AudioReceived(pcm=pcm, format=format):
-                stopped_at, self._speech_stopped_at = self._speech_stopped_at, None
-                if stopped_at is not None:
-                    self._counters.sample("response", event.at - stopped_at)
-                self._counters.add("frames_received")
-                self._counters.add("sound_received", format.seconds(pcm))
-            case SpeechStopped():
-                self._speech_stopped_at = event.at
-            case SpeechStarted():
+        if isinstance(event, AudioReceived):
+            if (stopped_at := self._speech_stopped_at) is not None:
                 self._speech_stopped_at = None
+                self._counters.sample("response", event.at - stopped_at)
+            self._counters.add("frames_received")
+            self._counters.add("sound_received", event.format.seconds(event.pcm))
+        elif isinstance(event, SpeechStopped):
+            self._speech_stopped_at = event.at
+        elif isinstance(event, SpeechStarted):
+            self._speech_stopped_at = None
 
     def frame_sent(self) -> None:
         """A captured frame has gone into the kernel."""

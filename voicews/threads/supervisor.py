@@ -275,9 +275,11 @@ class Supervisor(Worker):
     def _hear(self, event: Event, generation: int) -> None:
         """Send what the server said where it belongs; runs on the thread that heard it."""
         self._statistics.heard(event)
+        if isinstance(event, AudioReceived):
+            self.callbacks.emit(event)
+            self.player.feed(event, generation)
+            return
         match event:
-            case AudioReceived():
-                self.player.feed(event, generation)
             case Interrupted(heard_ms=None):
                 self.player.flush()
                 return
