@@ -1,14 +1,13 @@
 """The WebSocket: messages in and out of a :class:`~voicews.wire.Wire`, by websocket-client.
 
 This is the only file that knows websocket-client, and it imports it on connecting.  Of the
-library it takes the check of the handshake and the framing; it never lets it wait, answer
-by itself, follow a redirect, keep a cookie, or hold a message of any size.
+library it takes the check of the handshake and of frames that are no data; it never lets it
+wait, answer by itself, follow a redirect, keep a cookie, or hold a message of any size.
 """
 
 from __future__ import annotations
 
 import base64
-import functools
 import io
 import os
 import struct
@@ -109,7 +108,7 @@ class Transport:
             proxy=tunnel_for(proxy, self._opening.host, self._opening.port, secure=self._opening.secure),
         )
         self._dialled = False
-        self._websocket: Any = None
+        self._frames: _FrameReader | None = None
         self._library_error: type[Exception] = VoicewsError
         self._subprotocol: str | None = None
         self._fragments: list[bytes] = []
@@ -185,11 +184,8 @@ class Transport:
             self._wire.close()
             raise
         self._subprotocol = handshake.subprotocol
-        # From here on the library works on the wire itself, and sees no request any more.
-        connection.sock = self._wire  # type: ignore[assignment]
-        connection.frame_buffer = _frame_reader()(self._wire, self._limits.message)
         self._library_error = websocket.WebSocketException
-        self._websocket = connection
+        self._frames = _FrameReader(self._wire, websocket.ABNF, self._limits.message)
 
     def receive(self) -> str | bytes | Ping | Pong | PeerClose:
         """Wait for the next message or control frame, for as long as it takes.
@@ -201,19 +197,20 @@ class Transport:
             MessageTooLarge: a message is over ``Limits``; it has not been read.
             InvalidState: not connected.
         """
-        connection = self._connected()
+        frames = self._frames
+        if frames is None:
+            raise InvalidState("the Transport is not connected")
         while True:
             self._wire.require_not_aborted()
             if self._peer_close is not None:
                 raise ConnectionClosed(self._peer_close.code, self._peer_close.reason)
             try:
-                frame = connection.recv_frame()
+                opcode, final, payload = frames.next()
             except self._library_error as error:
                 raise RemoteProtocolError(f"the server broke the WebSocket protocol: {error}") from error
-            opcode = frame.opcode
             if opcode >= _CLOSE:
-                return self._control(opcode, frame.data)
-            if (message := self._assembled(opcode, frame.fin, frame.data)) is not None:
+                return self._control(opcode, payload)
+            if (message := self._assembled(frames, opcode, final, payload)) is not None:
                 return message
 
     def _control(self, opcode: int, payload: bytes) -> Ping | Pong | PeerClose:
@@ -226,7 +223,7 @@ class Transport:
         self._peer_close = PeerClose(code, self._opening.hide(reason))
         return self._peer_close
 
-    def _assembled(self, opcode: int, final: int, payload: bytes) -> str | bytes | None:
+    def _assembled(self, frames: _FrameReader, opcode: int, final: int, payload: bytes) -> str | bytes | None:
         """The whole message, or None while fragments are missing."""
         fragments = self._fragments
         if opcode == _CONTINUATION:
@@ -242,13 +239,13 @@ class Transport:
             fragments.append(payload)
         if not final:
             self._opcode = opcode
-            self._websocket.frame_buffer.room -= len(payload)
+            frames.room -= len(payload)
             return None
         if fragments:
             payload = b"".join(fragments)
             fragments.clear()
             self._opcode = _CONTINUATION
-            self._websocket.frame_buffer.room = self._limits.message
+            frames.room = self._limits.message
         return _text(payload, "a text message") if opcode == _TEXT else payload
 
     def close(self, *, forget: bool = False) -> None:
@@ -318,7 +315,8 @@ class Transport:
         self._send(opcode, payload)
 
     def _send(self, opcode: int, payload: bytes) -> None:
-        self._connected()
+        if self._frames is None:
+            raise InvalidState("the Transport is not connected")
         if self._close_sent:
             raise LocalProtocolError("nothing can be sent after the Close frame")
         self._wire.send(_framed(opcode, payload))
@@ -332,11 +330,6 @@ class Transport:
         ``by_peer`` False.  Any thread, at any time, as often as it likes; never waits.
         """
         self._wire.abort()
-
-    def _connected(self) -> Any:
-        if self._websocket is None:
-            raise InvalidState("the Transport is not connected")
-        return self._websocket
 
 
 class _Handshake:
@@ -397,44 +390,43 @@ def _framed(opcode: int, payload: bytes) -> bytes:
     return head + key + masked
 
 
-@functools.cache
-def _frame_reader() -> Any:
-    """websocket-client's reader of frames, with limits that hold before the payload is read."""
-    from websocket import ABNF, frame_buffer
+class _FrameReader:
+    """Frames from a wire, with limits that hold before the payload is read.
 
-    class FrameReader(frame_buffer):
-        def __init__(self, wire: Wire, limit: int) -> None:
-            super().__init__(wire.recv, skip_utf8_validation=True)
-            self.recv_strict = wire.read  # type: ignore[assignment]  # the wire reads ahead by itself
-            self.room = limit
+    Args:
+        abnf: websocket-client's frame, which checks what is no data: opcodes and Close codes.
+        limit: bytes of a message.
 
-        def recv_frame(self) -> ABNF:
-            final, opcode, length = self._head()
-            frame = ABNF(final, 0, 0, 0, opcode, 0, self.recv_strict(length))
-            frame.validate(skip_utf8_validation=True)
-            return frame
+    Attributes:
+        room: bytes that a data frame may have.
+    """
 
-        def _head(self) -> tuple[int, int, int]:
-            first, second = self.recv_strict(2)
-            opcode, final, length = first & 0x0F, first >> 7, second & 0x7F
-            if first & 0x70:
-                raise RemoteProtocolError("the server sent a frame with a reserved bit, for no extension")
-            if second & 0x80:
-                raise RemoteProtocolError("the server sent a masked frame")
-            if opcode >= _CLOSE:
-                if length > _CONTROL_LIMIT or not final:
-                    raise RemoteProtocolError(
-                        "the server sent a control frame in fragments or over 125 bytes"
-                    )
-            elif length == 126:
-                length = int.from_bytes(self.recv_strict(2), "big")
-            elif length == 127:
-                length = int.from_bytes(self.recv_strict(8), "big")
-            if length > self.room and opcode < _CLOSE:
-                raise MessageTooLarge(f"a message is longer than Limits.message ({length} bytes and more)")
-            return final, opcode, length
+    def __init__(self, wire: Wire, abnf: Any, limit: int) -> None:
+        self._read = wire.read
+        self._abnf = abnf
+        self.room = limit
 
-    return FrameReader
+    def next(self) -> tuple[int, int, bytes]:
+        """Wait for a frame; its opcode, whether it is a message's last, and its payload."""
+        first, second = self._read(2)
+        opcode, final, length = first & 0x0F, first >> 7, second & 0x7F
+        if first & 0x70:
+            raise RemoteProtocolError("the server sent a frame with a reserved bit, for no extension")
+        if second & 0x80:
+            raise RemoteProtocolError("the server sent a masked frame")
+        if opcode >= _CLOSE:
+            if length > _CONTROL_LIMIT or not final:
+                raise RemoteProtocolError("the server sent a control frame in fragments or over 125 bytes")
+        elif length == 126:
+            length = int.from_bytes(self._read(2), "big")
+        elif length == 127:
+            length = int.from_bytes(self._read(8), "big")
+        if length > self.room and opcode < _CLOSE:
+            raise MessageTooLarge(f"a message is longer than Limits.message ({length} bytes and more)")
+        payload = self._read(length)
+        if opcode > _BINARY:
+            self._abnf(final, 0, 0, 0, opcode, 0, payload).validate(skip_utf8_validation=True)
+        return opcode, final, payload
 
 
 def _text(payload: bytes, what: str) -> str:

@@ -118,7 +118,8 @@ class Receiver(Worker):
     def _understand(self, message: str | bytes, sender: Sender) -> None:
         with self._session_lock:
             events = self._session.receive(message)
-        self._announce_if_ready()
+        if not self._announced:
+            self._announce_if_ready()
         # Unless it was only sound, the session may owe an answer, or have heard the last words that
         # the sender waits for.
         only_sound = bool(events)
@@ -132,7 +133,7 @@ class Receiver(Worker):
             self._listener.heard(event)
 
     def _announce_if_ready(self) -> None:
-        if not self._announced and self._session.ready:
+        if self._session.ready:
             self._announced = True
             self._listener.ready()
 
