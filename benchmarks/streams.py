@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.processes import Run, Server, run
 from benchmarks.results import Measure, Row, median, quantile, ratio
+from benchmarks.stats_cost import counting
 
 __all__ = ["busy", "duplex", "many"]
 
@@ -105,6 +106,10 @@ def duplex(full: bool) -> dict[str, Measure]:
             found["P3"].series = {
                 "inbound": {name: _curve(runs[name], "down") for name in ("ours", "tutorial")}
             }
+    rows, told = counting(full)
+    for row in rows:
+        found[row.measure].rows.append(row)
+    found["P4"].notes.append(told)
     return found
 
 
