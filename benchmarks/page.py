@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reasons import missed
 from benchmarks.results import Measure, table
 
 __all__ = ["write"]
@@ -33,14 +34,22 @@ def write(store: Path, measures: dict[str, Measure]) -> None:
     page = folder.parent / "performance.md"
     before, rest = page.read_text(encoding="utf-8").split(_BEGIN)
     _, after = rest.split(_END)
-    parts = [table(measures), "", *_circumstances(measures)]
+    parts = [table(measures), "", *_missed(measures), *_circumstances(measures)]
     page.write_text(f"{before}{_BEGIN}\n\n{chr(10).join(parts)}\n\n{_END}{after}", encoding="utf-8")
     _draw(folder, measures)
 
 
+def _missed(measures: dict[str, Measure]) -> list[str]:
+    """How far what was missed is from its goal, and why."""
+    lines = ["## What is missed, and why", ""]
+    for one in missed(measures.values()):
+        lines += one.lines()
+    return lines if len(lines) > 2 else [*lines, "Nothing: every goal is met.", ""]
+
+
 def _circumstances(measures: dict[str, Measure]) -> list[str]:
-    """When each was measured, how busy the machine was, and how far what was missed is from its goal."""
-    lines = []
+    """When each was measured, and how busy the machine was."""
+    lines = ["## When it was measured", ""]
     for one in measures.values():
         how = "full" if one.full else "quick"
         load = " to ".join(f"{value:.1f}" for value in one.load)
