@@ -17,6 +17,8 @@ _NAMES = {
     "queues": "bare loops, queues between",
     "tutorial": "asyncio tutorial",
     "floor": "the devices alone",
+    "its own": "the vendor's own client",
+    "its own, queued": "the same, queue before the loudspeaker",
 }
 _COLOURS = {
     "ours": "#c2410c",
@@ -24,6 +26,8 @@ _COLOURS = {
     "queues": "#0e7490",
     "tutorial": "#7c3aed",
     "floor": "#64748b",
+    "its own": "#64748b",
+    "its own, queued": "#0e7490",
 }
 
 
@@ -85,6 +89,10 @@ def _draw(folder: Path, measures: dict[str, Measure]) -> None:
     if "P4" in measures:
         _bars(plt, measures["P4"].series)
         finish("p4", "One duplex stream, 20 ms frames")
+    if "P4 SDKs" in measures and measures["P4 SDKs"].series:
+        _pairs(plt, measures["P4 SDKs"].series)
+        plt.savefig(folder / "p4-sdks.svg", metadata={"Date": None})
+        plt.close()
     if "P5" in measures:
         for key, values in measures["P5"].series.items():
             plt.hist(values, bins=24, color=_COLOURS[key], alpha=0.8, label=_NAMES[key])
@@ -126,3 +134,26 @@ def _bars(plt: Any, series: dict[str, dict[str, dict[str, float]]]) -> None:
     plt.ylabel("% of a core")
     plt.legend(loc="upper left")
     plt.margins(y=0.25)
+
+
+def _pairs(plt: Any, series: dict[str, dict[str, dict[str, float]]]) -> None:
+    """For each service, over a plain connection: its own client and voicews."""
+    plain = {name.removesuffix(", plain"): kinds for name, kinds in series.items() if name.endswith("plain")}
+    services = [name.removesuffix("'s client").removesuffix("' client") for name in plain]
+    figure, (above, below) = plt.subplots(2, 1, figsize=(5.2, 6.0), sharex=True)
+    for axes, what, form in ((above, "cpu", "{:.1f}"), (below, "switches", "{:.0f}")):
+        for index, kind in enumerate(("its own", "its own, queued", "ours")):
+            places = [place for place, kinds in enumerate(plain.values()) if kind in kinds]
+            values = [kinds[kind][what] for kinds in plain.values() if kind in kinds]
+            bars = axes.bar(
+                *([place + 0.27 * (index - 1) for place in places], values, 0.25),
+                color=_COLOURS[kind],
+                label=_NAMES[kind],
+            )
+            axes.bar_label(bars, [form.format(value) for value in values], fontsize=8)
+        axes.grid(visible=False, axis="x")
+    above.set_title("One duplex stream beside each service's own client", fontsize=12, loc="left")
+    above.set_ylabel("% of a core")
+    below.set_ylabel("context switches per s")
+    below.set_xticks(range(len(services)), services, fontsize=10)
+    figure.legend(*above.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0.02))
