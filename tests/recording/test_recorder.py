@@ -112,12 +112,16 @@ def test_where_no_thread_is_left_it_records_later(
             raise RuntimeError("can't start new thread")
         start(self)
 
-    voice = client(server.url, tmp_path)
+    recorder = Recorder(tmp_path)
+    voice = VoiceClient(
+        server.url, microphone=SilenceSource(), speaker=NullSink(), config=QUICK, recorder=recorder
+    )
     with monkeypatch.context() as crowded:
         crowded.setattr(threading.Thread, "start", start_others)
         for _ in range(3):
             with pytest.raises(ThreadUnavailable, match=missing):
                 voice.open(PATIENCE)
+    assert recorder.ended_within(PATIENCE)
     assert not [file for file in Path("/proc/self/fd").iterdir() if tmp_path in file.resolve().parents]
     with voice:
         server.call().wait_for_audio()
