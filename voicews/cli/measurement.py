@@ -159,7 +159,7 @@ class Measurement:
             self._config,
             outbox=self._outbox,
             counters=_Samples(self._note_rtt),
-            collector=Collector(dialect.collect),
+            collector=Collector(),
             tell=self._news.put,
             hear=self._hear,
             sent=self._sent,
