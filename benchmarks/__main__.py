@@ -11,13 +11,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import devices, links, memory, page, reasons, streams
+from benchmarks import devices, links, memory, page, reasons, sdks, streams
 from benchmarks.results import Measure, commit, load, now, save, table
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "docs" / "performance" / "results.json"
 PARTS: dict[str, Callable[[bool], dict[str, Measure]]] = {
     "P1 P2 P3 P4": streams.duplex,
+    "P4 SDKs": sdks.beside,
     "P5 P6": devices.sound,
     "P7": links.reconnect,
     "P8": links.start,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,9 +22,13 @@ _PATIENCE = 90
 
 
 class Server:
-    """The lean server in a process of its own; ``ca`` is None for a plain one."""
+    """The lean server in a process of its own; ``ca`` is None for a plain one.
 
-    def __init__(self, *, tls: bool = False) -> None:
+    Args:
+        module: which one.
+    """
+
+    def __init__(self, *, tls: bool = False, module: str = "benchmarks.server") -> None:
         self.ca: str | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="voicews-bench-")
         arguments = []
@@ -38,15 +43,15 @@ class Server:
             authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
             arguments.append(str(pem))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.server", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self._base = f"{'wss' if tls else 'ws'}://127.0.0.1:{self._line().strip()}"
 
-    def url(self, mode: str) -> str:
-        return f"{self._base}/{mode}"
+    def url(self, path: str) -> str:
+        return f"{self._base}/{path}"
 
     def tell(self, command: str) -> None:
         assert self._process.stdin is not None
@@ -101,17 +106,24 @@ def run(
     *arguments: str,
     quota: float | None = None,
     frame: float = 0.02,
+    path: str = "duplex",
+    push: float = 0.02,
+    python: str = sys.executable,
 ) -> Run:
     """Let clients hold duplex streams for a while.
 
     Args:
         quota: share of one core that the process may use.
         frame: seconds of one frame that the client sends.
+        path: what they ask the server for.
+        push: seconds between two frames of the server.
+        python: the interpreter that they need.
     """
     for attempt in range(6):  # noqa: B007 - told below
         with throttled(quota) as (group, throttle):
             joining = ["--join", group] if group else []
-            data = _subject(server, name, seconds, [*arguments, *joining], throttle)
+            command = [python, "-m", "benchmarks.subject", name, server.url(path), str(seconds)]
+            data = _subject(server, [*command, *arguments, *joining], seconds, throttle)
         report = server.take()
         if data is None:
             continue
@@ -123,7 +135,7 @@ def run(
             for due, arrival in zip(came[1::3], came[2::3], strict=True)
             if begin <= due < end
         ]
-        if min(len(up) * frame, len(data["heard"]) * 0.02) > 0.5 * length:
+        if min(len(up) * frame, len(data["heard"]) * push) > 0.5 * length:
             break
     else:
         raise RuntimeError(f"{name} died six times")
@@ -140,18 +152,12 @@ def run(
     )
 
 
-def _subject(
-    server: Server, name: str, seconds: float, arguments: list[str], throttle: Any
-) -> dict[str, Any] | None:
-    ca = ["--ca", server.ca] if server.ca else []
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "benchmarks.subject", name, server.url("duplex"), str(seconds)),
-            *(*ca, *arguments),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def _subject(server: Server, command: list[str], seconds: float, throttle: Any) -> dict[str, Any] | None:
+    environment = dict(os.environ)
+    if server.ca:
+        command += ["--ca", server.ca]
+        environment["SSL_CERT_FILE"] = server.ca  # for those that cannot be told
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     alarm = threading.Timer(_PATIENCE + seconds, process.kill)
     alarm.start()
@@ -199,8 +205,6 @@ def _leave_alone(_pid: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _duty_cycle(pid: int, share: float) -> Iterator[None]:
-    import os
-
     done = threading.Event()
 
     def work() -> None:

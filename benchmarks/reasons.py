@@ -44,6 +44,24 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ("P2", r"p99", _TAIL),
     (
         "P4",
+        r"CPU of one stream, .* client,",
+        """
+        a client for which a message of sound is bytes to hand on, with fewer threads on a frame's way, takes
+        less than one that can lose a connection, a microphone or a loudspeaker and go on: see "Where the time
+        goes". By default none of theirs reconnects
+        """,
+    ),
+    (
+        "P4",
+        r"context switches, .* client,",
+        """
+        theirs have two or three threads on the way of a frame, voicews has four: the microphone's thread of
+        theirs sends, so that a network that stalls stops the microphone, and nothing waits before the
+        loudspeaker unless the user writes it
+        """,
+    ),
+    (
+        "P4",
         r"CPU of one stream",
         """
         100 times a second a frame goes from one thread to the next (microphone to sender, receiver to

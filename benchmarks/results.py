@@ -106,10 +106,15 @@ def load(path: Path) -> dict[str, Measure]:
     return found
 
 
+def _place(name: str) -> tuple[int, str]:
+    """P10 comes after P9, and "P4 SDKs" after P4."""
+    return int(name.partition(" ")[0][1:]), name
+
+
 def save(path: Path, measures: dict[str, Measure]) -> None:
     data = {
         "machine": machine(),
-        "measures": {name: asdict(measures[name]) for name in sorted(measures, key=lambda n: int(n[1:]))},
+        "measures": {name: asdict(measures[name]) for name in sorted(measures, key=_place)},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -33,6 +33,8 @@ from benchmarks.sound import STAMP, TONE, stamped
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PUSH = 20_000_000
 _FRAME = 640
+_KEPT = 2 * STAMP.size
+"""Bytes of a frame of sound that are looked at: the stamp, also where a sample is sent as four bytes."""
 _SETTLED = 2_000_000_000
 _CUT_AFTER = 100
 _INTERRUPTED = b'{"type":"interrupted"}'
@@ -63,6 +65,7 @@ class Link:
         self.mode = ""
         self.frames = 0
         self.push_at = 0
+        self.period = _PUSH
         self.began = time.monotonic_ns()
 
     def send(self, frame: bytes) -> None:
@@ -103,9 +106,13 @@ class Server:
         now = time.monotonic_ns()
         for link in list(self.links.values()):
             if link.push_at and now >= link.push_at:
-                link.push_at += _PUSH
+                link.push_at += link.period
                 with contextlib.suppress(OSError):
-                    link.send(framed(stamped(time.monotonic_ns(), _FRAME)))
+                    link.send(self.pushed(link, time.monotonic_ns()))
+
+    def pushed(self, link: Link, now: int) -> bytes:
+        """The frame that is due."""
+        return framed(stamped(now, _FRAME))
 
     def command(self, _: object) -> None:
         # Not by readline(): it would keep a second line where the selector does not see it.
@@ -162,8 +169,12 @@ class Server:
         link.data += rest
         self.links[sock] = link
         self.selector.register(sock, selectors.EVENT_READ, self.read)
+        self.begin(link)
+
+    def begin(self, link: Link) -> None:
+        """What the path asks for begins with the connection."""
         if link.mode == "/duplex":
-            link.push_at = time.monotonic_ns() + _PUSH
+            link.push_at = time.monotonic_ns() + link.period
 
     def read(self, sock: socket.socket) -> None:
         link = self.links[sock]
@@ -194,7 +205,7 @@ class Server:
             if len(data) < start + size:
                 break
             opcode, key = data[0] & 0x0F, bytes(data[start - 4 : start])
-            wanted = size if opcode != 2 or link.mode == "/echo" else min(size, STAMP.size)
+            wanted = size if opcode != 2 or link.mode == "/echo" else min(size, _KEPT)
             payload = unmasked(bytes(data[start : start + wanted]), key)
             del data[: start + size]
             if not self.frame(link, opcode, payload, now):
@@ -217,7 +228,7 @@ class Server:
                 if now > link.began + _SETTLED:
                     link.send(framed(payload))
             else:
-                self.came.extend((link.number, STAMP.unpack(payload)[0], now))
+                self.came.extend((link.number, STAMP.unpack_from(payload)[0], now))
             if link.mode == "/cut" and link.frames == _CUT_AFTER:
                 self.cuts.append(time.monotonic_ns())
                 self.drop(link)

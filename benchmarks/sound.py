@@ -33,12 +33,13 @@ class Mouth:
 
     Args:
         samples: of a frame.
+        rate: samples per second.
         speed: how much faster than real time it works.
     """
 
-    def __init__(self, samples: int, *, speed: float = 1.0) -> None:
+    def __init__(self, samples: int, *, rate: int = RATE, speed: float = 1.0) -> None:
         self._size = 2 * samples
-        self._length = round(samples / RATE / speed * 1e9)
+        self._length = round(samples / rate / speed * 1e9)
         self._due = time.monotonic_ns()
 
     def read(self) -> bytes:
@@ -51,9 +52,14 @@ class Mouth:
 
 
 class Ear:
-    """A loudspeaker that notes when sound reaches it, and when it would have run dry."""
+    """A loudspeaker that notes when sound reaches it, and when it would have run dry.
 
-    def __init__(self) -> None:
+    Args:
+        rate: samples per second.
+    """
+
+    def __init__(self, rate: int = RATE) -> None:
+        self._rate = rate
         self.heard: list[tuple[int, int]] = []
         self.dry: list[int] = []
         self._end = 0
@@ -66,4 +72,8 @@ class Ear:
             if self._end:
                 self.dry.append(now)
             self._end = now + int(_CUSHION * 1e9)
-        self._end += len(pcm) * 1_000_000_000 // (2 * RATE)
+        self._end += len(pcm) * 1_000_000_000 // (2 * self._rate)
+
+    def read(self, text: str) -> None:
+        """Take words that tell when they were pushed, where there is no sound to hear."""
+        self.heard.append((int(text), time.monotonic_ns()))

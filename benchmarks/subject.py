@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("seconds", type=float)
     parser.add_argument("--ca")
     parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument(
+        "--queued", action="store_true", help="a queue before the loudspeaker of a vendor's own"
+    )
     parser.add_argument("--burner", action="store_true")
     parser.add_argument("--switch-interval", type=float)
     parser.add_argument("--join", help="a control group to enter before measuring")
@@ -37,7 +40,8 @@ def main() -> None:
     if options.switch_interval:
         sys.setswitchinterval(options.switch_interval)
     never = threading.Event()
-    clients = [module.Client(options.url, options.ca) for _ in range(options.clients)]
+    more = {"queued": True} if options.queued else {}
+    clients = [module.Client(options.url, options.ca, **more) for _ in range(options.clients)]
     for client in clients:
         client.open()
         never.wait(0.02 / len(clients))

@@ -22,7 +22,7 @@ LONGEST = 650
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("printable", "errors", "deadline", "systemd"),
+    ("printable", "errors", "starting", "deadline", "systemd"),
     ("backoff", "config", "buffers"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),

@@ -345,7 +345,7 @@ class VoiceClient:
 
         Raises:
             InvalidState: it is open already, or close() was called meanwhile.
-            AudioError: a sound device cannot be had.
+            AudioError, ThreadUnavailable: a sound device, or a thread, cannot be had.
             RecordingError: the recorder's files cannot be made.
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.

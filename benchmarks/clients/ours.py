@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.sound import Ear, Mouth
-from voicews import AudioFormat, Backoff, ClientConfig, TlsSettings, VoiceClient
+from voicews import AudioFormat, Backoff, ClientConfig, Timeouts, TlsSettings, VoiceClient
 from voicews.audio import AudioSource, NullSink
-from voicews.dialects import Plain
+from voicews.dialects import Dialect, Plain
 
 
 class Microphone(AudioSource):
@@ -15,7 +15,7 @@ class Microphone(AudioSource):
         self._speed = speed
 
     def open(self, format: AudioFormat, frame_samples: int) -> None:
-        self._mouth = Mouth(frame_samples, speed=self._speed)
+        self._mouth = Mouth(frame_samples, rate=format.rate, speed=self._speed)
 
     def read(self) -> bytes:
         return self._mouth.read()
@@ -37,16 +37,26 @@ class Loudspeaker(NullSink):
 
 
 class Client:
-    """One client on one URL."""
+    """One client on one URL.
 
-    def __init__(self, url: str, ca: str | None) -> None:
-        self.ear = Ear()
+    Args:
+        dialect: None for the plain one.
+        patience: seconds that closing may take; a server whose answer never ends makes use of all.
+    """
+
+    def __init__(
+        self, url: str, ca: str | None, *, dialect: Dialect | None = None, patience: float = 5.0
+    ) -> None:
+        dialect = dialect or Plain(url)
+        self.ear = Ear(dialect.output_format.rate)
         self._voice = VoiceClient(
-            Plain(url),
+            dialect,
             microphone=Microphone(),
             speaker=Loudspeaker(self.ear),
             config=ClientConfig(
-                tls=TlsSettings(ca_file=ca), backoff=Backoff(initial=0, jitter=0, max_attempts=None)
+                tls=TlsSettings(ca_file=ca),
+                backoff=Backoff(initial=0, jitter=0, max_attempts=None),
+                timeouts=Timeouts(close=patience),
             ),
         )
 

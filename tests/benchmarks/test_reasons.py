@@ -31,14 +31,17 @@ def test_every_missed_row_of_the_stored_results_has_its_line() -> None:
 
 def test_every_reason_is_for_a_row_that_is_measured() -> None:
     """Else a row has got another name, and its reason would never be told again."""
-    rows = [row for measure in load(STORE).values() for row in measure.rows]
+    stored = load(STORE)
+    rows = [row for measure in stored.values() for row in measure.rows]
     for measure, what in reasons():
-        assert any(fits(row, measure, what) for row in rows), what
+        # The vendors' clients are measured only where they are installed.
+        elsewhere = "client" in what and "P4 SDKs" not in stored
+        assert elsewhere or any(fits(row, measure, what) for row in rows), what
 
 
 def test_rows_with_one_reason_stand_together() -> None:
     said = told(Measure("P2", rows=[SLOW, FAST, SLOWER])).splitlines()
-    assert [line[:10] for line in said] == ["- P2, push", "- P2, push", "", "Why: a fra", ""]
+    assert [line[:10] for line in said] == ["- P2, push", "- P2, push", "", "Why: a fra"]
     assert "TLS" in said[1]
 
 
@@ -52,7 +55,6 @@ def test_what_nobody_knows_is_not_hidden() -> None:
         "- P12, what nobody has looked at yet: 3, goal ≤ 0, missed by 3",
         "",
         f"Why: {UNKNOWN}.",
-        "",
     ]
 
 

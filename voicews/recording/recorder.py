@@ -27,6 +27,8 @@ __all__ = ["Recorder"]
 log = logging.getLogger(__name__)
 
 _HOUR = 3600.0
+_LAST_WORDS = 2.0
+"""Seconds that a recording which is ending gets before the next may begin."""
 _AT_EXIT = 2.0
 """Seconds that the interpreter's end waits for what is being written."""
 
@@ -135,7 +137,8 @@ class Recorder:
             InvalidState: it records another client, or cannot end the last recording.
         """
         with self._lock:
-            if self._writer is not None and self._writer.is_alive():
+            last = self._writer
+            if last is not None and not last.ended_within(_LAST_WORDS if last.ending else 0):
                 raise InvalidState(
                     "this Recorder still writes another conversation; each client needs one of its own"
                 )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.config import AudioFormat
-from voicews.errors import RecordingError
+from voicews.errors import RecordingError, ThreadUnavailable
 from voicews.events import Event, FramesDropped, RecordingFailed
 from voicews.recording.lines import to_json
 from voicews.recording.part import Part
@@ -99,6 +99,20 @@ class Writer(Worker):
     def path(self) -> Path:
         """The present WAV file."""
         return self._part.path
+
+    @property
+    def ending(self) -> bool:
+        """True once it has been asked to end."""
+        return self._ending.is_set()
+
+    def start(self) -> None:
+        """Begin to write; raises as :meth:`Worker.start`, and has no file open then."""
+        try:
+            super().start()
+        except ThreadUnavailable:
+            self._queue.shutdown(immediate=True)
+            self._part.abandon()
+            raise
 
     def put(self, item: Sound | Event) -> None:
         """Take what has happened; never waits."""
