@@ -201,16 +201,9 @@ _HOMES = (
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
+    from voicews.lazy import load
 
-    if name in __all__:
-        for home in _HOMES:
-            module = import_module(f"voicews.{home}")
-            if name in module.__all__:
-                found: object = getattr(module, name)
-                globals()[name] = found
-                return found
-    raise AttributeError(f"module 'voicews' has no attribute {name!r}")
+    return load(__name__, name, _HOMES if name in __all__ else ())
 
 
 def __dir__() -> list[str]:

@@ -123,6 +123,12 @@ class Writer(Worker):
         except queue.Full:
             self._queue.count_drop("overflow")
 
+    def put_sound(
+        self, device: Literal["microphone", "speaker"], pcm: bytes, format: AudioFormat, end: float
+    ) -> None:
+        """Take what has been captured or heard likewise."""
+        self.put(Sound(device, pcm, format, end))
+
     # -- the recorder thread ------------------------------------------------------------------
 
     def work(self) -> None:
