@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import devices, links, memory, page, sdks, streams
+from benchmarks import devices, links, memory, page, reasons, sdks, streams
 from benchmarks.results import Measure, commit, load, now, save, table
 
 ROOT = Path(__file__).parents[1]
@@ -70,9 +70,13 @@ def main() -> int:
     for one in found.values():
         for note in one.notes:
             print(f"{one.name}: {note}")
-    missed = sum(not row.met for one in found.values() for row in one.rows)
+    missed = reasons.missed(found.values())
     rows = sum(len(one.rows) for one in found.values())
-    print(f"{rows - missed} of {rows} goals met; load average now {os.getloadavg()[0]:.1f}")
+    met = rows - sum(len(one.rows) for one in missed)
+    print(f"\n{met} of {rows} goals met; load average now {os.getloadavg()[0]:.1f}")
+    if missed:
+        print("\nWhat is missed, and why:\n")
+        print("\n".join(line for one in missed for line in one.lines()))
     if options.save:
         page.write(STORE, load(STORE))
     if crashed:

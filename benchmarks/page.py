@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reasons import missed
 from benchmarks.results import Measure, table
 
-__all__ = ["write"]
+__all__ = ["with_table", "write"]
 
 _BEGIN = "<!-- written by script/bench: do not edit -->"
 _END = "<!-- end of what is written -->"
@@ -35,16 +36,29 @@ def write(store: Path, measures: dict[str, Measure]) -> None:
     """Write page and plots beside the store."""
     folder = store.parent
     page = folder.parent / "performance.md"
-    before, rest = page.read_text(encoding="utf-8").split(_BEGIN)
-    _, after = rest.split(_END)
-    parts = [table(measures), "", *_circumstances(measures)]
-    page.write_text(f"{before}{_BEGIN}\n\n{chr(10).join(parts)}\n\n{_END}{after}", encoding="utf-8")
+    page.write_text(with_table(page.read_text(encoding="utf-8"), measures), encoding="utf-8")
     _draw(folder, measures)
 
 
+def with_table(text: str, measures: dict[str, Measure]) -> str:
+    """The page with the table, what is missed and the circumstances of these measures."""
+    before, rest = text.split(_BEGIN)
+    _, after = rest.split(_END)
+    parts = [table(measures), "", *_missed(measures), *_circumstances(measures)]
+    return f"{before}{_BEGIN}\n\n{chr(10).join(parts)}\n\n{_END}{after}"
+
+
+def _missed(measures: dict[str, Measure]) -> list[str]:
+    """How far what was missed is from its goal, and why."""
+    lines = ["## What is missed, and why", ""]
+    for one in missed(measures.values()):
+        lines += one.lines()
+    return lines if len(lines) > 2 else [*lines, "Nothing: every goal is met.", ""]
+
+
 def _circumstances(measures: dict[str, Measure]) -> list[str]:
-    """When each was measured, how busy the machine was, and how far what was missed is from its goal."""
-    lines = []
+    """When each was measured, and how busy the machine was."""
+    lines = ["## When it was measured", ""]
     for one in measures.values():
         how = "full" if one.full else "quick"
         load = " to ".join(f"{value:.1f}" for value in one.load)
@@ -61,21 +75,21 @@ def _draw(folder: Path, measures: dict[str, Measure]) -> None:
 
     plt.rcParams.update(
         {
-            "figure.figsize": (5.2, 3.6),
-            "font.size": 12,
+            "figure.figsize": (4.6, 4.4),
+            "font.size": 13,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.grid": True,
             "grid.alpha": 0.3,
             "legend.frameon": False,
-            "legend.fontsize": 10,
+            "legend.fontsize": 12,
             "svg.hashsalt": "voicews",
             "savefig.bbox": "tight",
         }
     )
 
     def finish(name: str, title: str) -> None:
-        plt.title(title, fontsize=12, loc="left")
+        plt.title(title, fontsize=13, loc="left")
         plt.savefig(folder / f"{name}.svg", metadata={"Date": None})
         plt.close()
 
@@ -95,14 +109,18 @@ def _draw(folder: Path, measures: dict[str, Measure]) -> None:
         plt.close()
     if "P5" in measures:
         for key, values in measures["P5"].series.items():
-            plt.hist(values, bins=24, color=_COLOURS[key], alpha=0.8, label=_NAMES[key])
-        plt.xlabel("ms from the microphone to the loudspeaker")
-        plt.legend()
+            # A bar of 1 ms at least: most windows of a round have the very same delay.
+            bins = range(int(min(values)), int(max(values)) + 3, 1)
+            plt.hist(values, bins=bins, color=_COLOURS[key], alpha=0.8, label=_NAMES[key])
+        plt.xlim(left=0)
+        plt.xlabel("ms from microphone to loudspeaker")
+        plt.ylabel("times")
+        _legend(plt)
         finish("p5", "Mouth to ear, by an echo server")
     if "P11" in measures:
         curve = measures["P11"].series["curve"]
         plt.plot([at for at, _ in curve], [size for _, size in curve], color=_COLOURS["ours"])
-        plt.ylim(bottom=0)
+        plt.ylim(0, 1.2 * max(size for _, size in curve))
         plt.xlabel("seconds; at the end very fast")
         plt.ylabel("MB resident")
         finish("p11", "Memory")
@@ -110,6 +128,8 @@ def _draw(folder: Path, measures: dict[str, Measure]) -> None:
 
 def _curves(plt: Any, series: dict[str, list[float]]) -> None:
     """How many frames were as fast as that."""
+    from matplotlib.ticker import LogLocator
+
     for name, values in series.items():
         share = [100 * index / (len(values) - 1) for index in range(len(values))]
         plt.plot(
@@ -118,7 +138,15 @@ def _curves(plt: Any, series: dict[str, list[float]]) -> None:
     plt.xscale("log")
     plt.xlabel("ms")
     plt.ylabel("% of frames")
-    plt.legend(loc="lower right")
+    plt.gca().xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    plt.gca().xaxis.set_major_formatter("{x:g}")
+    plt.gca().xaxis.set_minor_formatter("")
+    _legend(plt)
+
+
+def _legend(plt: Any) -> None:
+    """Below the axes, where it covers no curve however wide the screen."""
+    plt.legend(loc="upper left", bbox_to_anchor=(0, -0.17), borderaxespad=0.2, labelspacing=0.25)
 
 
 def _bars(plt: Any, series: dict[str, dict[str, dict[str, float]]]) -> None:
@@ -129,11 +157,12 @@ def _bars(plt: Any, series: dict[str, dict[str, dict[str, float]]]) -> None:
         values = [series[wire][name]["cpu"] for wire in wires]
         plt.bar(places, values, 0.25, color=_COLOURS[name], label=_NAMES[name])
         for place, value in zip(places, values, strict=True):
-            plt.text(place, value, f"{value:.1f}", ha="center", va="bottom", fontsize=10)
+            plt.text(place, value, f"{value:.1f}", ha="center", va="bottom", fontsize=11)
     plt.xticks(range(len(wires)), wires)
     plt.ylabel("% of a core")
-    plt.legend(loc="upper left")
-    plt.margins(y=0.25)
+    plt.gca().grid(visible=False, axis="x")
+    plt.legend(loc="upper left", bbox_to_anchor=(0, -0.09), borderaxespad=0.2, labelspacing=0.25)
+    plt.margins(y=0.1)
 
 
 def _pairs(plt: Any, series: dict[str, dict[str, dict[str, float]]]) -> None:

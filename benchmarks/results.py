@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measure", "Row", "load", "median", "quantile", "ratio", "save", "table"]
+__all__ = ["Measure", "Row", "goal", "load", "median", "number", "quantile", "ratio", "save", "table"]
 
 
 @dataclass
@@ -120,27 +120,32 @@ def save(path: Path, measures: dict[str, Measure]) -> None:
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def _number(value: float | None, unit: str) -> str:
+def number(value: float | None, unit: str) -> str:
+    """With three digits that say something; without a unit it is a count."""
     if value is None:
         return ""
+    if not unit:
+        return f"{value:g}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:.{digits}f} {unit}"
 
 
+def goal(row: Row) -> str:
+    """The goal with its sign, as short as may be."""
+    return f"{'≥' if row.at_least else '≤'} {row.goal:g} {row.unit_of_value}".strip()
+
+
 def table(measures: dict[str, Measure]) -> str:
-    """All rows as a table in Markdown, narrow enough for a terminal."""
-    lines = ["|  | what | voicews | reference | value | goal | |", "|---|---|---|---|---|---|---|"]
+    """All rows as a table in Markdown, what matters first, for screens that are narrow."""
+    lines = ["| what | value | goal | voicews | reference |", "|---|---|---|---|---|"]
     for measure in measures.values():
         for row in measure.rows:
-            goal = f"{'≥' if row.at_least else '≤'} {row.goal:g} {row.unit_of_value}"
             cells = [
-                row.measure,
-                row.what,
-                _number(row.ours, row.unit),
-                _number(row.reference, row.unit),
-                f"**{_number(row.value, row.unit_of_value)}**",
-                goal,
-                "met" if row.met else "missed",
+                f"{row.measure} {row.what}",
+                f"**{number(row.value, row.unit_of_value)}**",
+                f"{goal(row)} {'met' if row.met else '**missed**'}",
+                number(row.ours, row.unit),
+                number(row.reference, row.unit),
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -45,6 +45,7 @@ from voicews import (
     ResponseStarted,
     State,
     StateChanged,
+    ThreadUnavailable,
     Timeouts,
     Token,
     Transcript,
@@ -988,7 +989,7 @@ def test_where_no_thread_is_left_it_can_be_opened_later(
     voice = quiet(server)
     with monkeypatch.context() as crowded:
         crowded.setattr(threading.Thread, "start", start_others)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+        with pytest.raises(ThreadUnavailable, match=rf"voicews-{missing} .*can't start new thread"):
             voice.open(PATIENCE)
         voice.close()
     with voice:

@@ -28,7 +28,7 @@ BAD: list[tuple[type, str, Any, str]] = [
     *((AudioFormat, "channels", value, "1 or 2") for value in (*NO_COUNT, 0, 3, 1.0)),
     *(
         (Timeouts, name, value, "a positive number of seconds")
-        for name in ("connect", "session", "send", "pong", "device", "close")
+        for name in ("connect", "session", "send", "pong", "device", "fetch", "close")
         for value in (*NO_SECONDS, None)
     ),
     *((Timeouts, "ping_interval", value, "positive, or None for no pings") for value in NO_SECONDS),

@@ -45,6 +45,20 @@ def test_a_forgotten_client_is_closed_at_exit(server: Peer) -> None:
     assert call.close_code == 1000
 
 
+def test_a_forgotten_client_is_closed_before_what_was_loaded_after_it_ends(server: Peer) -> None:
+    """The loudspeaker's module comes after the client's, and gives the mixer back at exit."""
+    program = start(
+        server.url,
+        "import atexit, sys\n"
+        "from voicews import VoiceClient\n"
+        "atexit.register(lambda: print(voice.state.name))\n"
+        "voice = VoiceClient(sys.argv[1])\n"
+        "voice.open()\n",
+    )
+    out, err = program.communicate(timeout=PATIENCE)
+    assert (program.returncode, out, err) == (0, "CLOSED\n", "")
+
+
 @pytest.mark.usefixtures("unmeasured")
 def test_ctrl_c_ends_run_cleanly(server: Peer) -> None:
     program = start(

@@ -22,7 +22,7 @@ LONGEST = 650
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("printable", "errors", "deadline", "systemd"),
+    ("lazy", "printable", "errors", "starting", "deadline", "systemd"),
     ("backoff", "config", "buffers"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
@@ -156,6 +156,21 @@ def test_importing_voicews_is_cheap() -> None:
         "ctranslate2",
         "pocketsphinx",
     }
+    assert not heavy & set(loaded)
+
+
+def test_the_public_names_load_only_what_they_are_made_of() -> None:
+    """No dialect, no sound device, and nothing that only a client in use needs."""
+    code = "import sys; from voicews import *; print(*sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    ).stdout.split()
+    light = {"voicews.audio.base", "voicews.audio.defaults"}
+    light |= {"voicews.dialects.base", "voicews.dialects.defaults"}
+    light |= {"voicews.threads.callbacks", "voicews.threads.worker", "voicews.recording.recorder"}
+    rooms = ("voicews.audio.", "voicews.dialects.", "voicews.threads.", "voicews.recording.")
+    heavy = {"voicews.transport", "voicews.wire", "voicews.tls", "email.utils", "ctypes", "datetime"}
+    assert not {module for module in loaded if module.startswith(rooms)} - light
     assert not heavy & set(loaded)
 
 

@@ -28,6 +28,7 @@ from voicews.errors import (
     ConnectTimeout,
     InsecureTls,
     MessageTooLarge,
+    ThreadUnavailable,
     TlsFailed,
 )
 from voicews.tls import tls_context
@@ -513,6 +514,44 @@ class TestAbort:
         for call in (lambda: wire.read(1), lambda: wire.send(b"x")):
             with pytest.raises(ConnectionClosed):
                 call()
+
+
+class TestReceive:
+    """What HTTP needs: pieces as they come, each by the deadline of them all."""
+
+    def test_pieces(self, security: Any) -> None:
+        def answer(line: Line) -> None:
+            assert line.read(1) == b"?"
+            line.write(b"abcdef")
+
+        with listening(answer, context=security[1]) as server, opened(server.port, security[0]) as wire:
+            deadline = Deadline(PATIENCE)
+            wire.ask(b"?", deadline)
+            assert [wire.receive(size, deadline) for size in (2, 3, 9, 9)] == [b"ab", b"cde", b"f", b""]
+
+    def test_too_late(self, security: Any) -> None:
+        with (
+            listening(keep_silent, context=security[1]) as server,
+            opened(server.port, security[0]) as wire,
+            pytest.raises(ConnectTimeout, match=r"the HTTP answer with .* was not done in time"),
+        ):
+            wire.receive(1, Deadline(0.05))
+
+    def test_aborted(self, security: Any) -> None:
+        with listening(keep_silent, context=security[1]) as server, opened(server.port, security[0]) as wire:
+            with aborting(wire), pytest.raises(ConnectionClosed):
+                wire.receive(1, Deadline(PATIENCE))
+            with pytest.raises(ConnectionClosed):
+                wire.receive(1, Deadline(PATIENCE))
+
+    def test_no_thread_to_look_a_name_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_thread(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+        wire = Wire("localhost", 1, tls=None, send_timeout=1)
+        with pytest.raises(ThreadUnavailable, match="voicews-resolver"):
+            wire.open(Deadline(PATIENCE))
 
 
 class TestExchange:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         SessionExpired,
         ShutdownTimeout,
         SlowCallback,
+        ThreadUnavailable,
         TlsFailed,
         TransportError,
         Unsupported,
@@ -163,6 +164,7 @@ __all__ = [
     "State",
     "StateChanged",
     "Stats",
+    "ThreadUnavailable",
     "Timeouts",
     "TlsFailed",
     "TlsSettings",
@@ -199,16 +201,9 @@ _HOMES = (
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
+    from voicews.lazy import load
 
-    if name in __all__:
-        for home in _HOMES:
-            module = import_module(f"voicews.{home}")
-            if name in module.__all__:
-                found: object = getattr(module, name)
-                globals()[name] = found
-                return found
-    raise AttributeError(f"module 'voicews' has no attribute {name!r}")
+    return load(__name__, name, _HOMES if name in __all__ else ())
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.defaults import default_microphone, default_speaker
@@ -22,7 +22,7 @@ from voicews.commands import Command, EndTurn, InterruptResponse, SendText, Star
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
 from voicews.dialects.base import Dialect
-from voicews.dialects.plain import Plain
+from voicews.dialects.defaults import dialect_of
 from voicews.errors import (
     BackendFallback,
     ConfigError,
@@ -38,9 +38,11 @@ from voicews.recording.recorder import Recorder
 from voicews.stats import Stats
 from voicews.systemd import notify
 from voicews.threads.callbacks import Callback, EventStream, Handlers, require_event_class
-from voicews.threads.supervisor import Supervisor
 from voicews.threads.worker import Worker
 from voicews.tools import Tool
+
+if TYPE_CHECKING:
+    from voicews.threads.supervisor import Supervisor
 
 __all__ = ["VoiceClient"]
 
@@ -93,8 +95,9 @@ class VoiceClient:
         tools: Sequence[Callable[..., Any] | Tool] = (),
         recorder: Recorder | None = None,
     ) -> None:
-        if not isinstance(server, str | Dialect):
-            raise ConfigError(f"the server must be a URL or a Dialect, not {type(server).__name__}")
+        from voicews.threads.supervisor import Supervisor  # most of the package; not with the module
+
+        self._dialect = dialect_of(server)
         if microphone is not None and not isinstance(microphone, AudioSource):
             raise ConfigError(
                 f"the microphone must be an AudioSource such as Microphone(device={microphone!r}), "
@@ -105,15 +108,13 @@ class VoiceClient:
                 f"the speaker must be an AudioSink such as Speaker(device={speaker!r}), "
                 f"not {type(speaker).__name__}"
             )
-        self._dialect = server if isinstance(server, Dialect) else Plain(server)
         self._microphone = microphone or default_microphone()
         self._speaker = speaker or default_speaker()
         if config is not None and not isinstance(config, ClientConfig):
             raise ConfigError(f"the config must be a ClientConfig, not {type(config).__name__}")
         self._config = config or ClientConfig()
-        unnamed = {"microphone"} if microphone is None else set()
-        if speaker is None:
-            unnamed.add("speaker")
+        devices = {"microphone": microphone, "speaker": speaker}
+        unnamed = {name for name, device in devices.items() if device is None}
         self._silence_for = frozenset(unnamed if self._config.allow_silence else ())
         self._handlers = Handlers()
         self._history = History(self._config.buffers.history)
@@ -122,6 +123,7 @@ class VoiceClient:
         self._opening = threading.RLock()  # a signal handler may close what it interrupts
         self._muted = threading.Event()
         self._supervisor: Supervisor | None = None
+        self._new_supervisor = Supervisor
         self._tools: dict[str, Tool] = {}
         if self._config.push_to_talk:
             self._muted.set()
@@ -345,7 +347,7 @@ class VoiceClient:
 
         Raises:
             InvalidState: it is open already, or close() was called meanwhile.
-            AudioError: a sound device cannot be had.
+            AudioError, ThreadUnavailable: a sound device, or a thread, cannot be had.
             RecordingError: the recorder's files cannot be made.
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.
@@ -361,7 +363,9 @@ class VoiceClient:
                         "make a new VoiceClient with devices of its own"
                     )
             before = self._supervisor
-            supervisor = Supervisor(
+            atexit.unregister(_close_forgotten)  # to run before what modules loaded since then do at exit
+            atexit.register(_close_forgotten)
+            supervisor = self._new_supervisor(
                 self._dialect,
                 self._microphone,
                 self._speaker,

@@ -86,11 +86,13 @@ class Timeouts:
     """After a ping, the time in which any byte must arrive."""
     device: float = 10.0
     """Opening the microphone, and opening the loudspeaker."""
+    fetch: float = 60.0
+    """Fetching an answer whose sound lies at an address, from the name's resolution to the last byte."""
     close: float = 5.0
     """All steps of closing together."""
 
     def __post_init__(self) -> None:
-        for name in ("connect", "session", "send", "pong", "device", "close"):
+        for name in ("connect", "session", "send", "pong", "device", "fetch", "close"):
             _require(_is_positive(getattr(self, name)), self, name, "a positive number of seconds")
         if self.ping_interval is not None:
             _require(

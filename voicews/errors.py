@@ -29,6 +29,7 @@
         FormatUnsupported(ValueError)
         BackendMissing(ImportError)
       RecordingError(OSError)
+      ThreadUnavailable(RuntimeError)
       ShutdownTimeout(TimeoutError)
 
     VoicewsWarning(UserWarning)
@@ -76,6 +77,7 @@ __all__ = [
     "SessionExpired",
     "ShutdownTimeout",
     "SlowCallback",
+    "ThreadUnavailable",
     "TlsFailed",
     "TransportError",
     "Unsupported",
@@ -281,6 +283,10 @@ class BackendMissing(AudioError, ImportError):
 
 class RecordingError(VoicewsError, OSError):
     """A conversation cannot be recorded: the folder cannot be written, or the disk is full."""
+
+
+class ThreadUnavailable(VoicewsError, RuntimeError):
+    """The system has no thread left to give; the message says what to do."""
 
 
 class ShutdownTimeout(VoicewsError, TimeoutError):

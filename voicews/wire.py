@@ -33,6 +33,7 @@ from voicews.errors import (
     VoicewsError,
 )
 from voicews.proxy import Tunnel
+from voicews.starting import wanting
 from voicews.tls import TlsSession, tls_failure
 
 __all__ = ["Wire"]
@@ -159,7 +160,9 @@ class Wire:
                 answer.append(error)
             wake.set()
 
-        threading.Thread(target=ask, name="voicews-resolver", daemon=True).start()
+        resolver = threading.Thread(target=ask, name="voicews-resolver", daemon=True)
+        with wanting(resolver):
+            resolver.start()
         wake.wait(deadline.remaining())
         if self._aborted:
             raise self._lost(None)
@@ -277,13 +280,40 @@ class Wire:
         """
         try:
             with self._translated("the WebSocket handshake"):
-                # A server that refuses at once has said why before it hung up: read that all the same.
-                with self._writing, contextlib.suppress(ConnectionError):
-                    self._transmit(self._tls.encrypt(request) if self._tls else request, deadline)
+                self._ask(request, deadline)
                 return self._read_until(until, limit, deadline)
         except BaseException:
             self.close()
             raise
+
+    def ask(self, request: bytes, deadline: Deadline) -> None:
+        """Send a request of HTTP, whose answer :meth:`receive` gets.
+
+        Raises:
+            ConnectFailed, ConnectTimeout, ConnectionClosed: as in :meth:`open`.
+        """
+        with self._translated("the HTTP request", "in time"):
+            self._ask(request, deadline)
+
+    def receive(self, size: int, deadline: Deadline) -> bytes:
+        """From one to ``size`` bytes, by the deadline; none at the stream's end.
+
+        Raises:
+            ConnectFailed, ConnectTimeout, ConnectionClosed: as in :meth:`open`.
+        """
+        with self._translated("the HTTP answer", "in time"):
+            if self._position >= len(self._ahead):
+                self._ahead, self._position = self._receive(deadline), 0
+                if not self._ahead:
+                    self.require_not_aborted()
+        data = self._ahead[self._position : self._position + size]
+        self._position += len(data)
+        return data
+
+    def _ask(self, request: bytes, deadline: Deadline) -> None:
+        # A server that refuses at once has said why before it hung up: read that all the same.
+        with self._writing, contextlib.suppress(ConnectionError):
+            self._transmit(self._tls.encrypt(request) if self._tls else request, deadline)
 
     def _read_until(self, end: bytes | int, limit: int, deadline: Deadline, whose: str = "") -> bytes:
         """Up to and including these bytes, or so many."""
@@ -314,7 +344,7 @@ class Wire:
         return bytes(answer[:size])
 
     @contextlib.contextmanager
-    def _translated(self, step: str) -> Iterator[None]:
+    def _translated(self, step: str, limit: str = "within Timeouts.connect") -> Iterator[None]:
         """Errors of a step of the opening, as our own."""
         where = f"{self._host}:{self._port}"
         try:
@@ -322,7 +352,7 @@ class Wire:
         except VoicewsError:
             raise
         except _Late as error:
-            raise ConnectTimeout(f"{step} with {where} was not done within Timeouts.connect") from error
+            raise ConnectTimeout(f"{step} with {where} was not done {limit}") from error
         except OSError as error:
             if self._aborted:
                 raise self._lost(error) from error

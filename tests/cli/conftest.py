@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,17 @@ class Command:
 
     def end(self, seconds: float = PATIENCE) -> tuple[int, str, str]:
         """Exit code, and what is left of stdout and stderr."""
-        out, err = self.process.communicate(timeout=seconds)
-        return self.process.returncode, out, err
+        # Not by communicate(): it passes over what readline() has read ahead.
+        streams = [stream for stream in (self.process.stdout, self.process.stderr) if stream is not None]
+        with ThreadPoolExecutor(len(streams)) as pool:
+            rest = [pool.submit(stream.read) for stream in streams]
+            try:
+                code = self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+            out, err = (one.result() for one in rest)
+        return code, out, err
 
     def kill(self) -> None:
         if self.process.poll() is None:

@@ -17,12 +17,14 @@ from rich.console import Console
 from tests.cli.answering import tone, until_hung_up
 from tests.cli.conftest import Command
 from tests.peer import Call, Peer, unused_port
+from tests.proxies import running_proxy
 from voicews.audio import Resampler
 from voicews.cli import main
 from voicews.cli.bench_plot import plot
 from voicews.cli.bench_report import Spread, bars, report, to_json
 from voicews.cli.bench_screen import BenchScreen
 from voicews.cli.measurement import Measurement, Progress
+from voicews.config import ClientConfig
 from voicews.dialects import Plain
 from voicews.errors import ConnectionClosed
 
@@ -141,6 +143,14 @@ def test_headers_reach_the_server_and_the_query_is_not_shown(
     assert request.path == "/talk?key=sesame"
 
 
+def test_by_a_proxy(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.react = parrot
+    with running_proxy("socks5h", login=("me", "it")) as asked:
+        found = measured(server.url, capsys, "--proxy", f"socks5h://me:it@127.0.0.1:{asked.port}")
+    assert found["rtt"]["count"] > 0
+    assert len(asked.ways) == 1
+
+
 @pytest.mark.keeps("matplotlib keeps its fonts open")
 @pytest.mark.parametrize("ending", [".svg", ".png"])
 def test_a_picture(ending: str, tmp_path: Path) -> None:
@@ -223,7 +233,7 @@ def test_a_connection_that_is_lost(server: Peer, capsys: pytest.CaptureFixture[s
 
 def test_what_was_measured_is_there_after_a_loss(server: Peer) -> None:
     server.react = lambda call: call.close(1011, "enough")
-    measurement = Measurement(Plain(server.url), seconds=3, burst=0)
+    measurement = Measurement(Plain(server.url), seconds=3, burst=0, way=ClientConfig())
     with pytest.raises(ConnectionClosed, match="enough"):
         measurement.run(lambda: None)
     assert measurement.progress.connect is not None

@@ -12,6 +12,7 @@ from voicews import (
     FormatUnsupported,
     HandshakeRejected,
     MessageTooLarge,
+    ProxyFailed,
     RemoteProtocolError,
     ServiceError,
     TlsFailed,
@@ -27,6 +28,8 @@ from voicews.cli.failures import CommandFailed, advice, one_line
         (ConnectFailed("refused"), "voicews serve"),
         (ConnectTimeout("slow"), "network"),
         (TlsFailed("bad"), "certificate"),
+        (TlsFailed("bad"), "--ca-file"),
+        (ProxyFailed("refused", fatal=True), "--proxy"),
         (HandshakeRejected(401), "--header"),
         (HandshakeRejected(403), "--header"),
         (HandshakeRejected(404), "path"),
@@ -84,3 +87,16 @@ def test_a_refusal_names_the_server_and_nothing_secret() -> None:
 def test_always_one_line() -> None:
     assert one_line(CommandFailed("a\n  b")) == "a b"
     assert one_line(CommandFailed()) == "CommandFailed"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "refused the way to x:1 with HTTP 407: check the name and password in ProxySettings.url",
+        "accepts no way of ours to log in; it wants a name and password in ProxySettings.url",
+    ],
+)
+def test_a_proxy_is_spoken_of_as_the_command_does(told: str) -> None:
+    line = one_line(ProxyFailed(f"the proxy p:1 {told}", fatal=True))
+    assert "ProxySettings" not in line
+    assert line.endswith("(check --proxy, and the name and password in it if it wants them)")

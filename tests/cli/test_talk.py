@@ -15,6 +15,7 @@ from tests.cli.answering import answering, tone
 from tests.cli.conftest import Command
 from tests.cli.test_recorded_speech import recording
 from tests.peer import Peer, unused_port
+from tests.proxies import running_proxy
 from voicews.cli import main
 from voicews.testing import (
     FakeDeepgramAgent,
@@ -27,6 +28,7 @@ from voicews.testing import (
     FakeVosk,
     FakeWhisperLive,
 )
+from voicews.testing.certificates import Certificates
 
 WITHOUT_DEVICES = {"VOICEWS_AUDIO": "null"}
 
@@ -90,6 +92,37 @@ def test_resume_and_headers_reach_the_server(server: Peer) -> None:
     assert call.texts[0]["history"] == []
     assert call.request is not None
     assert call.request.headers["X-Token"] == "abc"
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5h"])
+def test_by_a_proxy_to_a_house_with_an_authority_of_its_own(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the conversation and the answer's sound, which has to be fetched."""
+    monkeypatch.setenv("HASS_TOKEN", "right")
+    answer = tmp_path / "answer.wav"
+    with (
+        Certificates() as certificates,
+        FakeHomeAssistant(answers=["Yes."], key="right", tls=certificates.context()) as house,
+        running_proxy(kind) as asked,
+    ):
+        server = ["talk", "--dialect", "home-assistant", house.url, "--text", "Hm?", "--output", str(answer)]
+        assert main([*server, "--attempts", "0"]) == 1
+        assert "--ca-file" in failure(capsys)
+        way = ["--ca-file", certificates.ca_file, "--proxy", f"{kind}://127.0.0.1:{asked.port}"]
+        assert main([*server, *way]) == 0
+        assert asked.ways == [("127.0.0.1", house.port)] * 2
+    assert seconds_of(answer) > 0.1
+
+
+def test_a_proxy_that_refuses(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
+    with running_proxy("http", login=("me", "right")) as asked:
+        way = ["--proxy", f"http://me:hunter2@127.0.0.1:{asked.port}"]
+        assert main(["talk", server.url, "--text", "Hm?", *way]) == 1
+    told = failure(capsys)
+    assert "HTTP 407" in told
+    assert "--proxy" in told
+    assert "hunter2" not in told
 
 
 def test_no_hello_unless_it_is_asked_for(server: Peer) -> None:

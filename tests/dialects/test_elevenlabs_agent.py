@@ -528,6 +528,15 @@ def test_a_private_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_private_agent_is_asked_for_by_the_way_of_the_client() -> None:
+    """A function of one's own goes before it."""
+    client, own = Backend(), Backend()
+    assert make(private=True, key="given").prepare(client.fetch).url[-1] == "1"
+    assert client.asked[0][1] == {"xi-api-key": "given"}
+    make(private=True, key="given", fetch=own.fetch).prepare(client.fetch)
+    assert (len(client.asked), len(own.asked)) == (1, 1)
+
+
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"signed_url": 7}'])
 def test_no_signed_address(answer: bytes) -> None:
     with pytest.raises(ConnectFailed, match="gave no signed_url"):

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import queue
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.dialects.contract import DialectContract
 from tests.dialects.golden import replay
+from tests.peer import PATIENCE
+from tests.proxies import running_proxy
+from voicews import ClientConfig, PlaybackFinished, ProxySettings, ServerError, TlsSettings, VoiceClient
+from voicews.audio import NullSink, SilenceSource
 from voicews.commands import EndTurn, StartTurn
 from voicews.config import AudioFormat
 from voicews.dialects import Dialect, HomeAssistantAssist
 from voicews.errors import ConfigError, FormatUnsupported
-from voicews.events import SoundOffered
+from voicews.events import Event, SoundOffered
 from voicews.history import History, Turn
+from voicews.testing import FakeAnswer, FakeHomeAssistant
+from voicews.testing.certificates import Certificates
 
 
 def event(kind: str, number: int = 1, **data: Any) -> dict[str, Any]:
@@ -190,6 +198,10 @@ def test_turns_are_yours_only_where_you_want_them() -> None:
 # -- answers that are fetched --------------------------------------------------------------------
 
 
+def not_asked(url: str, headers: Mapping[str, str]) -> bytes:
+    raise AssertionError("the dialect has a function of its own")
+
+
 @pytest.mark.parametrize(
     ("url", "offered", "headers"),
     [
@@ -212,14 +224,51 @@ def test_headers_go_to_the_house_alone(url: str, offered: str, headers: dict[str
 
     sound = (b"\1\0", AudioFormat(8000))
     dialect = house(url=url, headers={"X-Proxy": "pass"}, fetch=note, decode=lambda file: sound)
-    assert dialect.collect(SoundOffered(offered, "audio/x-wav")) == sound
+    assert dialect.collect(SoundOffered(offered, "audio/x-wav"), not_asked) == sound
     assert asked == [(offered, headers)]
 
 
 def test_what_is_no_sound_is_an_error() -> None:
-    dialect = house(fetch=lambda _url, _headers: b"ID3\4 nothing more")
     with pytest.raises(FormatUnsupported, match="cannot be decoded"):
-        dialect.collect(SoundOffered("http://ha.local:8123/1.mp3", "audio/mpeg"))
+        house().collect(
+            SoundOffered("http://ha.local:8123/1.mp3", "audio/mpeg"),
+            lambda _url, _headers: b"ID3\4 nothing more",
+        )
+
+
+class Patient(NullSink):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = bytearray()
+
+    def write(self, pcm: bytes) -> None:
+        self.heard += pcm
+        super().write(pcm)
+
+
+@pytest.mark.parametrize("kind", [None, "http", "socks5h"])
+def test_the_sound_comes_by_the_way_of_the_conversation(kind: str | None) -> None:
+    """A house with an authority of its own, behind a proxy: what lets the client in lets it fetch, too."""
+    pcm = b"\1\2" * 400
+    with ExitStack() as stack:
+        certificates = stack.enter_context(Certificates())
+        server = stack.enter_context(
+            FakeHomeAssistant(answers=[FakeAnswer("Yes.", pcm=pcm)], tls=certificates.context())
+        )
+        asked = stack.enter_context(running_proxy(kind)) if kind else None
+        way = {"proxy": ProxySettings(url=f"{kind}://127.0.0.1:{asked.port}")} if asked else {}
+        config = ClientConfig(tls=TlsSettings(ca_file=certificates.ca_file), **way)
+        speaker, done = Patient(), queue.Queue[Event]()
+        voice = VoiceClient(house(url=server.url), microphone=SilenceSource(), speaker=speaker, config=config)
+        for kind_of_event in (PlaybackFinished, ServerError):
+            voice.on(kind_of_event, done.put)
+        with voice:
+            voice.send_text("Are you there?")
+            assert isinstance(done.get(timeout=PATIENCE), PlaybackFinished)
+        assert pcm in speaker.heard
+        assert asked is None or asked.ways == [("127.0.0.1", server.port)] * 2
 
 
 def test_a_whole_conversation() -> None:

@@ -27,6 +27,7 @@ from voicews import (
     Recorder,
     RecordingError,
     ShutdownTimeout,
+    ThreadUnavailable,
     Timeouts,
     VoiceClient,
 )
@@ -98,6 +99,33 @@ def test_both_sides_to_the_sample(server: Peer, tmp_path: Path) -> None:
     assert told[0]["server"] == "Plain"
     assert [told[-2]["new"], told[-1]["event"]] == ["CLOSED", "RecordingFinished"]
     assert told[-1]["dropped"] == 0
+
+
+@pytest.mark.parametrize("missing", ["recorder", "callbacks", "supervisor"])
+def test_where_no_thread_is_left_it_records_later(
+    missing: str, server: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_others(self: threading.Thread) -> None:
+        if self.name == f"voicews-{missing}":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    recorder = Recorder(tmp_path)
+    voice = VoiceClient(
+        server.url, microphone=SilenceSource(), speaker=NullSink(), config=QUICK, recorder=recorder
+    )
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", start_others)
+        for _ in range(3):
+            with pytest.raises(ThreadUnavailable, match=missing):
+                voice.open(PATIENCE)
+    assert recorder.ended_within(PATIENCE)
+    assert not [file for file in Path("/proc/self/fd").iterdir() if tmp_path in file.resolve().parents]
+    with voice:
+        server.call().wait_for_audio()
+    assert lines(tmp_path / "conversation-004.wav")[-1]["event"] == "RecordingFinished"
 
 
 def test_a_lost_connection_moves_nothing(server: Peer, tmp_path: Path) -> None:

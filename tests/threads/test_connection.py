@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.line import Line, listening
 from tests.peer import PATIENCE, Peer, peer, unused_port
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command
 from voicews.config import AudioFormat, ClientConfig
 from voicews.dialects import Plain
-from voicews.dialects.base import Request
+from voicews.dialects.base import Fetch, Request
 from voicews.errors import (
     ConnectFailed,
     ConnectionClosed,
@@ -41,7 +42,7 @@ class Rig:
             ClientConfig(),
             outbox=DropOldestQueue[Command](10),
             counters=Counters(),
-            collector=Collector(dialect.collect),
+            collector=Collector(),
             tell=self.news.put,
             hear=lambda event, generation: self.heard.put((event, generation)),
             sent=lambda command, at: None,
@@ -119,6 +120,26 @@ def test_abort_before_and_while_dialling(make: Make) -> None:
     rig.connection.abort()
     go_on.set()
     assert isinstance(rig.end(), ConnectionClosed)
+
+
+def test_an_abort_ends_what_a_request_fetches(make: Make) -> None:
+    """The first address of a private agent comes over HTTP, from a server that may say nothing for ever."""
+    asked = threading.Event()
+
+    def say_nothing(line: Line) -> None:
+        asked.set()
+        line.wait_for_end()
+
+    class Asking(Plain):
+        def prepare(self, fetch: Fetch) -> Request:
+            fetch(self.url.replace("ws", "http"), {})
+            return self.request()
+
+    with listening(say_nothing) as silent:
+        rig = make(Asking(f"ws://127.0.0.1:{silent.port}"))
+        assert asked.wait(PATIENCE)
+        rig.connection.abort()
+        assert isinstance(rig.end(), ConnectionClosed)
 
 
 def test_a_request_that_raises_is_a_failed_connect(make: Make) -> None:

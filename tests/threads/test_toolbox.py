@@ -48,6 +48,21 @@ def double(number: int) -> int:
     return 2 * number
 
 
+def test_where_no_thread_is_left_the_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    rig = Rig(double)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", no_thread)
+        rig.call("double", number=2)
+        assert rig.answer() == ToolResult("1", error="the function cannot be called now")
+    assert not rig.box.cancel("1"), "it was answered"
+    assert rig.box.alive(0) == []
+    rig.call("double", number=2)
+    assert rig.answer() == ToolResult("1", 4)
+
+
 def test_a_call_is_answered_from_a_thread_of_its_own() -> None:
     threads = []
 

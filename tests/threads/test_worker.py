@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
+from voicews.errors import ThreadUnavailable
 from voicews.threads.worker import Worker
 
 
@@ -24,6 +27,21 @@ def test_a_worker_is_a_named_daemon() -> None:
     worker = Sleeper()
     assert worker.name == "voicews-sleeper"
     assert worker.daemon
+
+
+def test_where_there_is_no_thread_it_can_be_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    worker = Sleeper()
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(ThreadUnavailable, match="voicews-sleeper"):
+            worker.start()
+    assert worker.ended_within(0)
+    worker.start()
+    worker.stop()
+    assert worker.ended_within(10)
 
 
 def test_it_ends_on_request_and_only_then() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,14 @@ def test_the_name_of_a_wait_stays_within_the_picture(tmp_path: Path, monkeypatch
     texts = texts_of(Recording(tape.save(tmp_path)), monkeypatch, last=7.6)
     (name,) = [text for text in texts if text.get_text() == "1: 0.85 s"]
     assert name.get_window_extent().x1 < name.figure.bbox.width  # type: ignore[union-attr]
+
+
+def test_the_letters_of_an_svg_are_as_large_as_they_were_measured(tmp_path: Path) -> None:
+    """Their outlines are in 64ths of a unit: two digits of that made them a third smaller."""
+    path = tmp_path / "picture.svg"
+    draw(Recording(lively().save(tmp_path)), path)
+    outlines = set(re.findall(r'transform="scale\(([\d.]+)\)"', path.read_text(encoding="utf-8")))
+    assert outlines == {"0.015625"}
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

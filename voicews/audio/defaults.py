@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 
 from voicews.audio.base import AudioSink, AudioSource
-from voicews.audio.microphone import Microphone
-from voicews.audio.silence import NullSink, SilenceSource
-from voicews.audio.speaker import Speaker
 from voicews.errors import ConfigError
 
 __all__ = ["default_microphone", "default_speaker"]
@@ -19,12 +16,24 @@ def default_microphone() -> AudioSource:
     Raises:
         ConfigError: the environment says something else.
     """
-    return SilenceSource() if _without_sound() else Microphone()
+    if _without_sound():
+        from voicews.audio.silence import SilenceSource
+
+        return SilenceSource()
+    from voicews.audio.microphone import Microphone
+
+    return Microphone()
 
 
 def default_speaker() -> AudioSink:
     """The machine's default loudspeaker, or none; likewise."""
-    return NullSink() if _without_sound() else Speaker()
+    if _without_sound():
+        from voicews.audio.silence import NullSink
+
+        return NullSink()
+    from voicews.audio.speaker import Speaker
+
+    return Speaker()
 
 
 def _without_sound() -> bool:

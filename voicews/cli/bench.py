@@ -11,7 +11,7 @@ from voicews.cli.bench_plot import plot, require_plotting
 from voicews.cli.bench_report import report, to_json
 from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
 from voicews.cli.measurement import Measurement
-from voicews.cli.server_options import DIALECTS, add_server_options, described_server
+from voicews.cli.server_options import DIALECTS, add_server_options, described_server, described_way
 from voicews.commands import SendAudio
 from voicews.dialects.base import bare_url
 from voicews.errors import ConfigError
@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     dialect = described_server(arguments)
     if SendAudio not in dialect.accepts:
         raise ConfigError(f"bench needs a server that hears; {type(dialect).__name__} takes no sound")
-    measurement = Measurement(dialect, seconds=arguments.seconds, burst=arguments.burst)
+    measurement = Measurement(
+        dialect, seconds=arguments.seconds, burst=arguments.burst, way=described_way(arguments)
+    )
     server = bare_url(arguments.url) if arguments.url else type(dialect).__name__
     shown = not (arguments.json or arguments.plain or arguments.verbose) and sys.stdout.isatty()
     progress = measurement.progress

@@ -12,6 +12,7 @@ from voicews.errors import (
     DeviceNotFound,
     HandshakeRejected,
     MessageTooLarge,
+    ProxyFailed,
     RemoteProtocolError,
     TlsFailed,
     VoicewsError,
@@ -40,7 +41,11 @@ class CommandFailed(VoicewsError):
 
 
 _ADVICE: tuple[tuple[type[VoicewsError], str], ...] = (
-    (TlsFailed, "check the address, this computer's clock and the server's certificate"),
+    (
+        TlsFailed,
+        "check the address, this computer's clock and the server's certificate; --ca-file trusts your own",
+    ),
+    (ProxyFailed, "check --proxy, and the name and password in it if it wants them"),
     (ConnectTimeout, "check the address, the network and whether the server is busy"),
     (ConnectFailed, "check the address and whether a server runs there; `voicews serve` starts one"),
     (MessageTooLarge, "is this a voice server?"),
@@ -51,7 +56,9 @@ _ADVICE: tuple[tuple[type[VoicewsError], str], ...] = (
     ),
 )
 _FOR_PROGRAMMERS = re.compile(
-    r"; is the server running\?$|; without one: .*$|: check the (?:key or token|path of the URL)$"
+    r"; is the server running\?$|; without one: .*$"
+    r"|: check the (?:key or token|path of the URL|name and password in ProxySettings\.url)$"
+    r"|; it wants a name and password in ProxySettings\.url$"
 )
 """Advice that the library's own messages end with, where the command has one in its own words."""
 

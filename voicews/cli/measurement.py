@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.cli.chirps import MARK_SECONDS, MARKS, Recogniser, mark
@@ -127,16 +127,17 @@ class Measurement:
         dialect: the server.
         seconds: how long all of it may take, connecting aside.
         burst: seconds of sound that are sent at once in the end; 0 sends none.
+        way: its ``tls`` and ``proxy`` lead to the server.
 
     Attributes:
         progress: what has been measured so far; changed by :meth:`run` only.
     """
 
-    def __init__(self, dialect: Dialect, *, seconds: float, burst: float) -> None:
+    def __init__(self, dialect: Dialect, *, seconds: float, burst: float, way: ClientConfig) -> None:
         self._dialect = dialect
         self._seconds = seconds
         self._burst = burst
-        self._config = ClientConfig(buffers=Buffers(outbox=max(2.0, 2 * burst), max_audio_age=60.0))
+        self._config = replace(way, buffers=Buffers(outbox=max(2.0, 2 * burst), max_audio_age=60.0))
         self._outbox: DropOldestQueue[Command] = DropOldestQueue(
             round(self._config.buffers.outbox / _FRAME),
             droppable=lambda command: isinstance(command, SendAudio),
@@ -159,7 +160,7 @@ class Measurement:
             self._config,
             outbox=self._outbox,
             counters=_Samples(self._note_rtt),
-            collector=Collector(dialect.collect),
+            collector=Collector(),
             tell=self._news.put,
             hear=self._hear,
             sent=self._sent,

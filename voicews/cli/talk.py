@@ -15,10 +15,9 @@ from voicews.cli.arguments import (
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import EXIT_CODES, OK
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
-from voicews.cli.server_options import DIALECTS, add_server_options, described_server
+from voicews.cli.server_options import DIALECTS, add_server_options, described_server, described_way
 from voicews.cli.signals import Stopped
 from voicews.cli.sound import loudspeaker, microphone
-from voicews.config import ClientConfig
 
 __all__ = ["add_parser", "run"]
 
@@ -77,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     dialect = described_server(arguments)
     live = is_live(arguments)
     speech = recorded_speech(arguments)
-    config = ClientConfig()
+    config = described_way(arguments)
     conversation = Conversation(
         dialect,
         microphone(arguments.mic) if live else speech,

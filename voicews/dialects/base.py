@@ -9,7 +9,7 @@ messages to send and events to tell.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -21,8 +21,10 @@ from voicews.events import Event, SoundOffered
 from voicews.history import History
 from voicews.tools import Tool
 
-__all__ = ["Dialect", "Request", "Session", "Sound", "bare_url"]
+__all__ = ["Dialect", "Fetch", "Request", "Session", "Sound", "bare_url"]
 
+Fetch = Callable[[str, Mapping[str, str]], bytes]
+"""Gets what lies at an address over HTTP, with these headers: the body.  Raises ``VoicewsError``."""
 Sound = tuple[bytes, AudioFormat]
 """Samples, interleaved, and what they are."""
 
@@ -83,6 +85,16 @@ class Dialect(ABC):
     def request(self) -> Request:
         """Asked anew for each attempt, so that a token can be fresh."""
 
+    def prepare(self, fetch: Fetch) -> Request:
+        """What the client asks for: the :meth:`request`, for which something may have to be fetched first.
+
+        Runs on the receiver thread, where it may wait.
+
+        Args:
+            fetch: goes by the client's proxy and TLS settings, and ends with the attempt.
+        """
+        return self.request()
+
     @abstractmethod
     def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
         """Make the state machine of a new connection.
@@ -93,8 +105,13 @@ class Dialect(ABC):
             tools: the functions that the server may call, by :class:`~voicews.events.ToolCall`.
         """
 
-    def collect(self, offer: SoundOffered) -> Sound:
+    def collect(self, offer: SoundOffered, fetch: Fetch) -> Sound:
         """Fetch an answer's sound, and decode it.  Runs on a thread of its own, where it may wait.
+
+        Args:
+            offer: where the sound is.
+            fetch: goes by the client's proxy and TLS settings, shows no header and no client certificate
+                to another server than ours, and ends with the connection.
 
         Raises:
             VoicewsError: it cannot be had; the session is told.

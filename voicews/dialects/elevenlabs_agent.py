@@ -19,8 +19,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from voicews.commands import Command, InterruptResponse, SendAudio, SendMessage, SendText, ToolResult
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
-from voicews.dialects.fetching import Fetch, fetch
+from voicews.dialects.base import Dialect, Fetch, Request, Session, bare_url
+from voicews.dialects.fetching import fetch
 from voicews.dialects.messages import Json, clean, merged, number_of, object_of, parsed, text_of, written
 from voicews.dialects.mulaw import from_mulaw, to_mulaw
 from voicews.dialects.samples import WholeSamples
@@ -148,8 +148,9 @@ class ElevenLabsAgent(Dialect):
     """Of the server; other regions have other hosts."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Further headers of the handshake."""
-    fetch: Fetch = field(default=fetch, repr=False)
-    """What gets the signed address of a private agent over HTTPS; runs on the receiver thread."""
+    fetch: Fetch | None = field(default=None, repr=False)
+    """What gets the signed address of a private agent over HTTPS; runs on the receiver thread.  None (the
+    default) leaves it to the client, with its proxy and TLS settings."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -197,6 +198,10 @@ class ElevenLabsAgent(Dialect):
         return _ACCEPTS
 
     def request(self) -> Request:
+        """As :meth:`prepare`, by no proxy and with the system's authorities."""
+        return self.prepare(fetch)
+
+    def prepare(self, fetch: Fetch) -> Request:
         """Asks for a signed address where one is needed.
 
         Raises:
@@ -209,20 +214,20 @@ class ElevenLabsAgent(Dialect):
         if self.signed_url is not None:
             return Request(self.signed_url, self.headers)
         if self.private:
-            return Request(self._signed(), self.headers)
+            return Request(self._signed(self.fetch or fetch), self.headers)
         return Request(self._with_agent(self.url), self.headers)
 
     def _with_agent(self, url: str) -> str:
         return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'agent_id': self.agent_id})}"
 
-    def _signed(self) -> str:
+    def _signed(self, fetch: Fetch) -> str:
         parts = urlsplit(self.url)
         plain = parts._replace(
             scheme={"ws": "http", "wss": "https"}[parts.scheme],
             path=f"{parts.path.rstrip('/')}/get-signed-url",
         )
         where = self._with_agent(urlunsplit(plain))
-        answer = parsed(self.fetch(where, {"xi-api-key": self.key or ""}))
+        answer = parsed(fetch(where, {"xi-api-key": self.key or ""}))
         signed = text_of(answer, "signed_url") if isinstance(answer, dict) else None
         if signed is None:
             raise ConnectFailed(f"{bare_url(where)} gave no signed_url")

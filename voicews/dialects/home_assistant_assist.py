@@ -9,8 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from voicews.commands import Command, EndTurn, InterruptResponse, SendAudio, SendMessage, SendText, StartTurn
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, Sound, bare_url
-from voicews.dialects.fetching import Fetch, fetch
+from voicews.dialects.base import Dialect, Fetch, Request, Session, Sound, bare_url
+from voicews.dialects.fetching import same_server
 from voicews.dialects.file_sound import file_sound
 from voicews.dialects.home_assistant_session import HomeAssistantSession, Rules
 from voicews.dialects.messages import Json
@@ -80,9 +80,9 @@ class HomeAssistantAssist(Dialect):
     """What is sent, one channel; Home Assistant converts any rate to 16 kHz, the default."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Further headers of the handshake, for one behind a proxy."""
-    fetch: Fetch = field(default=fetch, repr=False)
-    """Gets an answer's sound by its address, with the further headers; by default
-    :func:`voicews.dialects.fetching.fetch`."""
+    fetch: Fetch | None = field(default=None, repr=False)
+    """Gets an answer's sound by its address, with the further headers; None (the default) leaves it to the
+    client, which takes the way that it takes to the house."""
     decode: Callable[[bytes], Sound] = field(default=file_sound, repr=False)
     """From the bytes of the file to samples and their format; the default is
     :func:`voicews.dialects.file_sound.file_sound`, which knows WAV, and MP3 with ``voicews[mp3]``."""
@@ -145,16 +145,16 @@ class HomeAssistantAssist(Dialect):
             )
         )
 
-    def collect(self, offer: SoundOffered) -> Sound:
+    def collect(self, offer: SoundOffered, fetch: Fetch) -> Sound:
         """Fetch and decode an answer.
 
         Raises:
             FormatUnsupported: its sound cannot be decoded.
             TransportError: it cannot be fetched.
         """
-        own = offer.url.startswith(self._base)
         # Headers may hold a proxy's password, which is nobody else's business.
-        return self.decode(self.fetch(offer.url, self.headers if own else {}))
+        headers = self.headers if same_server(offer.url, self.url) else {}
+        return self.decode((self.fetch or fetch)(offer.url, headers))
 
     @property
     def _base(self) -> str:

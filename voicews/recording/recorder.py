@@ -10,23 +10,25 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn
 from voicews.config import AudioFormat
 from voicews.errors import ConfigError, InvalidState, RecordingError
 from voicews.events import Event
-from voicews.recording.part import MOST_SAMPLES
-from voicews.recording.remarks import Remark, Said
-from voicews.recording.taps import TappedSink, TappedSource
-from voicews.recording.writer import Sound, Writer
 from voicews.threads.callbacks import Callbacks, EventStream
+
+if TYPE_CHECKING:
+    from voicews.recording.writer import Writer
 
 __all__ = ["Recorder"]
 
 log = logging.getLogger(__name__)
 
 _HOUR = 3600.0
+_LAST_WORDS = 2.0
+"""Seconds that a recording which is ending gets before the next may begin."""
 _AT_EXIT = 2.0
 """Seconds that the interpreter's end waits for what is being written."""
 
@@ -90,6 +92,8 @@ class Recorder:
 
         Does nothing while no conversation is recorded.
         """
+        from voicews.recording.remarks import Remark
+
         self.write(Remark(text))
 
     def write(self, event: Event) -> None:
@@ -116,10 +120,14 @@ class Recorder:
 
     def microphone(self, source: AudioSource, is_muted: Callable[[], bool]) -> AudioSource:
         """The microphone that the client has to use instead."""
+        from voicews.recording.taps import TappedSource
+
         return TappedSource(source, self._note_captured, is_muted)
 
     def speaker(self, sink: AudioSink) -> AudioSink:
         """The loudspeaker likewise."""
+        from voicews.recording.taps import TappedSink
+
         return TappedSink(sink, self._note_heard)
 
     def begin(self, callbacks: Callbacks, server: str, *formats: AudioFormat) -> None:
@@ -134,8 +142,12 @@ class Recorder:
             RecordingError: the files cannot be made.
             InvalidState: it records another client, or cannot end the last recording.
         """
+        from voicews.recording.part import MOST_SAMPLES
+        from voicews.recording.writer import Writer
+
         with self._lock:
-            if self._writer is not None and self._writer.is_alive():
+            last = self._writer
+            if last is not None and not last.ended_within(_LAST_WORDS if last.ending else 0):
                 raise InvalidState(
                     "this Recorder still writes another conversation; each client needs one of its own"
                 )
@@ -155,6 +167,8 @@ class Recorder:
 
     def told(self, command: Command) -> None:
         """The user said something other than aloud; any thread."""
+        from voicews.recording.remarks import Said
+
         if isinstance(command, SendText):
             self.write(Said(type(command).__name__, command.text))
         elif isinstance(command, StartTurn | EndTurn | InterruptResponse):
@@ -164,13 +178,13 @@ class Recorder:
         """Runs on the capture thread."""
         writer = self._writer
         if writer is not None:
-            writer.put(Sound("microphone", pcm, format, end))
+            writer.put_sound("microphone", pcm, format, end)
 
     def _note_heard(self, pcm: bytes, format: AudioFormat, end: float) -> None:
         """Runs on the player thread."""
         writer = self._writer
         if writer is not None:
-            writer.put(Sound("speaker", pcm, format, end))
+            writer.put_sound("speaker", pcm, format, end)
 
 
 class _Ear(EventStream[Event]):

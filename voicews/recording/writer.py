@@ -13,7 +13,7 @@ from typing import Literal
 
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.config import AudioFormat
-from voicews.errors import RecordingError
+from voicews.errors import RecordingError, ThreadUnavailable
 from voicews.events import Event, FramesDropped, RecordingFailed
 from voicews.recording.lines import to_json
 from voicews.recording.part import Part
@@ -100,6 +100,20 @@ class Writer(Worker):
         """The present WAV file."""
         return self._part.path
 
+    @property
+    def ending(self) -> bool:
+        """True once it has been asked to end."""
+        return self._ending.is_set()
+
+    def start(self) -> None:
+        """Begin to write; raises as :meth:`Worker.start`, and has no file open then."""
+        try:
+            super().start()
+        except ThreadUnavailable:
+            self._queue.shutdown(immediate=True)
+            self._part.abandon()
+            raise
+
     def put(self, item: Sound | Event) -> None:
         """Take what has happened; never waits."""
         try:
@@ -108,6 +122,12 @@ class Writer(Worker):
             log.debug("%s came after the end of the recording", type(item).__name__)
         except queue.Full:
             self._queue.count_drop("overflow")
+
+    def put_sound(
+        self, device: Literal["microphone", "speaker"], pcm: bytes, format: AudioFormat, end: float
+    ) -> None:
+        """Take what has been captured or heard likewise."""
+        self.put(Sound(device, pcm, format, end))
 
     # -- the recorder thread ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from voicews.deadline import Deadline
 from voicews.dialects.base import Sound
-from voicews.errors import ServiceError, VoicewsError
+from voicews.errors import ServiceError, ThreadUnavailable, VoicewsError
 from voicews.events import SoundOffered
 from voicews.threads.worker import Worker
 
@@ -42,28 +42,34 @@ class _Fetch(Worker):
 
 
 class Collector:
-    """The fetches under way.
+    """The fetches under way."""
 
-    Args:
-        fetch: gets an answer's sound; runs on a thread of its own.
-    """
-
-    def __init__(self, fetch: Callable[[SoundOffered], Sound]) -> None:
-        self._fetch = fetch
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads: set[_Fetch] = set()
 
-    def collect(self, offer: SoundOffered, deliver: Deliver) -> None:
-        """Begin; what comes of it is delivered from another thread."""
-        run = _Fetch(lambda: self._fetch(offer), lambda sound: deliver(offer, sound))
+    def collect(self, offer: SoundOffered, fetch: Callable[[], Sound], deliver: Deliver) -> None:
+        """Begin; what comes of it is delivered from another thread, or at once if it cannot begin.
+
+        Args:
+            offer: the answer.
+            fetch: gets its sound; runs on a thread of its own.
+            deliver: gets the offer, and what came of it.
+        """
+        run = _Fetch(fetch, lambda sound: deliver(offer, sound))
+        failure: VoicewsError | None = None
         with self._lock:
             self._threads = {one for one in self._threads if one.is_alive()}
-            crowded = len(self._threads) >= _AT_ONCE
-            if not crowded:
-                self._threads.add(run)
-                run.start()
-        if crowded:
-            deliver(offer, ServiceError(f"{_AT_ONCE} answers are being fetched already"))
+            if len(self._threads) >= _AT_ONCE:
+                failure = ServiceError(f"{_AT_ONCE} answers are being fetched already")
+            else:
+                try:
+                    run.start()
+                    self._threads.add(run)
+                except ThreadUnavailable as error:
+                    failure = error
+        if failure is not None:
+            deliver(offer, failure)
 
     def alive(self, seconds: float | None) -> list[threading.Thread]:
         """The fetches that still run after so many seconds."""

@@ -6,12 +6,14 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
-from voicews.dialects.base import Dialect, Session, Sound
+from voicews.dialects.base import Dialect, Fetch, Session, Sound
+from voicews.dialects.fetching import Fetcher
 from voicews.errors import ConnectFailed, ConnectionClosed, VoicewsError
 from voicews.events import Event, SoundOffered
 from voicews.stats import Counters
@@ -99,6 +101,8 @@ class Connection(Listener):
         self._lock = threading.Lock()
         self._transport: Transport | None = None
         self._sender: Sender | None = None
+        self._fetcher = Fetcher(config)
+        self._fetch_offered: Fetch = self._fetcher.fetch
         self._aborted = self._over = False
         self._named: BaseException | None = None
         self._sender_error: BaseException | None = None
@@ -130,6 +134,7 @@ class Connection(Listener):
             transport = self._transport
         if transport is not None:
             transport.abort()
+        self._fetcher.abort()
 
     def retire(self, error: BaseException) -> None:
         """End in good order, with a Close frame; ``error`` is named as the cause."""
@@ -174,7 +179,7 @@ class Connection(Listener):
 
     def _dial(self) -> Transport:
         try:
-            request = self._dialect.request()
+            request = self._dialect.prepare(self._fetcher.fetch)
         except VoicewsError:
             raise
         except Exception as error:
@@ -193,6 +198,7 @@ class Connection(Listener):
             if self._aborted:
                 raise ConnectionClosed(1006, by_peer=False)
             self._transport = transport
+        self._fetch_offered = self._fetcher.offered_by(request.url)
         return transport
 
     def _make_sender(self, transport: Transport) -> Sender:
@@ -221,10 +227,13 @@ class Connection(Listener):
             return
         self._hear(event, self.generation)
         if isinstance(event, SoundOffered):
-            self._collector.collect(event, self._collected)
+            self._collector.collect(
+                event, partial(self._dialect.collect, event, self._fetch_offered), self._collected
+            )
 
     def ended(self, error: BaseException | None) -> None:
         self._over = True
+        self._fetcher.abort()
         self._tell(Ended(self.generation, self._one_error(error)))
 
     def _one_error(self, error: BaseException | None) -> BaseException | None:

@@ -146,7 +146,7 @@ class Supervisor(Worker):
         self._handlers = handlers
         self._tools = tools
         self._toolbox = Toolbox(tools, self._answer)
-        self._collector = Collector(dialect.collect)
+        self._collector = Collector()
         self._devices = Devices(
             dialect,
             microphone,
@@ -299,7 +299,7 @@ class Supervisor(Worker):
         """Begin, unless no thread can be had: then nothing has begun.
 
         Raises:
-            RuntimeError: the machine has no thread left.
+            ThreadUnavailable: the machine has no thread left.
         """
         try:
             self.callbacks.start()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from voicews.commands import ToolResult
 from voicews.deadline import Deadline
+from voicews.errors import ThreadUnavailable
 from voicews.events import ToolCall
 from voicews.threads.worker import Worker
 from voicews.tools import Tool
@@ -71,8 +72,12 @@ class Toolbox:
                 self._threads.add(run)
         if crowded:
             self._answer(ToolResult(call.call_id, error=f"{_AT_ONCE} calls are under way already"))
-        else:
+            return
+        try:
             run.start()
+        except ThreadUnavailable as error:
+            log.error("the tool %s cannot be called: %s", tool.name, error)
+            self._done(run, ToolResult(call.call_id, error="the function cannot be called now"))
 
     def _done(self, run: _Run, result: ToolResult) -> None:
         with self._lock:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 
+from voicews.starting import wanting
+
 __all__ = ["Worker"]
 
 
@@ -26,6 +28,15 @@ class Worker(threading.Thread, ABC):
     @abstractmethod
     def work(self) -> None:
         """The thread's job; returns soon after :meth:`stop` was called."""
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            ThreadUnavailable: the system has no thread left; then nothing has begun.
+        """
+        with wanting(self):
+            super().start()
 
     def stop(self) -> None:
         """Ask the thread to end; any thread may, and more than once."""

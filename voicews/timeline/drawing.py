@@ -151,9 +151,10 @@ def _fonts() -> list[str]:
 
 
 def _shorten(path: Path) -> None:
-    """A hundredth of a point is exact enough, and makes half of the file."""
+    """A hundredth of a point is exact enough for a place, and makes half of the file; a scale is a factor."""
     text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r"(\d\.\d\d)\d+", r"\1", text), encoding="utf-8")
+    shorter = re.sub(r"(scale\([^)]*\))|(\d\.\d\d)\d+", lambda found: found[1] or found[2], text)
+    path.write_text(shorter, encoding="utf-8")
 
 
 class _Picture:

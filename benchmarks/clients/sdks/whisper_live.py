@@ -51,4 +51,5 @@ class Client(SdkClient):
     def close(self) -> None:
         self.end()
         with contextlib.redirect_stdout(io.StringIO()):
-            self._client.close_websocket()
+            # Not its close_websocket(): that may wait ten seconds for a thread whose select() it has missed.
+            self._client.get_client_socket().close()

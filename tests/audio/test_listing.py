@@ -24,7 +24,7 @@ def test_only_rates_that_open_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     import sys
 
-    module = sys.modules["voicews.audio.devices"]
+    module = sys.modules["voicews.audio.listing"]
     monkeypatch.setattr(module, "list_devices", lambda: [card])
     monkeypatch.setattr(module, "open_stream", open_some)
     (found,) = devices()
