@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import queue
+import signal
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -342,6 +343,84 @@ def test_a_get_that_waits_is_woken(timeout: float | None) -> None:
     for getter in getters:
         getter.done()
         assert isinstance(getter.error, ShutDown)
+
+
+class Bells(deque[threading.Lock]):
+    """Tells when somebody has begun to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung = threading.Semaphore(0)
+
+    def append(self, bell: threading.Lock, /) -> None:
+        super().append(bell)
+        self.hung.release()
+
+
+def watched() -> tuple[DropOldestQueue[Item], Bells]:
+    some = filled(2)
+    some._bells = bells = Bells()
+    return some, bells
+
+
+def interrupted(some: DropOldestQueue[Item], bells: Bells, handler: Callable[..., None]) -> None:
+    """Wait for an item in the main thread until a signal, whose handler raises."""
+
+    def press() -> None:
+        assert bells.hung.acquire(timeout=MINUTE)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    finger = threading.Thread(target=press, name="voicews-test-finger")
+    finger.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            some.get(timeout=MINUTE)
+    finally:
+        finger.join(MINUTE)
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_item_for_one_whom_a_signal_takes_away_goes_to_the_next() -> None:
+    """As on Ctrl+C: the handler raises in the middle of the main thread's wait."""
+    some, bells = watched()
+    next_one = Getter(some)
+
+    def put_and_raise(*_: object) -> None:
+        next_one.start()
+        assert bells.hung.acquire(timeout=MINUTE)
+        some.put(Item(1, True))
+        raise KeyboardInterrupt
+
+    interrupted(some, bells, put_and_raise)
+    next_one.done()
+    assert next_one.item == Item(1, True)
+    assert not bells
+
+
+def test_a_signal_leaves_nobody_behind_who_waits_no_more() -> None:
+    some, bells = watched()
+
+    def raise_it(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    interrupted(some, bells, raise_it)
+    assert not bells
+    some.put(Item(1, True))
+    assert some.get(timeout=MINUTE) == Item(1, True)
+
+
+def test_one_who_was_woken_half_does_not_keep_the_next_asleep() -> None:
+    """A Ctrl+C between the two steps of waking leaves an open lock in the line."""
+    some, bells = watched()
+    getter = Getter(some)
+    getter.start()
+    assert bells.hung.acquire(timeout=MINUTE)
+    bells.appendleft(threading.Lock())
+    some.put(Item(1, True))
+    getter.done()
+    assert getter.item == Item(1, True)
+    assert not bells
 
 
 @pytest.mark.parametrize("end", ["task_done", "drop", "immediate"])

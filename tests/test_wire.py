@@ -100,16 +100,12 @@ class TestStream:
             assert wire.send(b"hello, world") == 12
             assert wire.read(5) == b"hello"
             assert wire.read(0) == b""
-            assert wire.recv(100) == b", world"
+            assert wire.read(7) == b", world"
             assert time.monotonic() - wire.last_received < PATIENCE
             assert wire.bytes_sent >= 12
             assert wire.bytes_received >= 12
-            assert wire.fileno() >= 0
-            assert wire.gettimeout() == 0.0
-            assert not wire._closed
             assert repr(wire).endswith("open>")
-        assert wire.fileno() == -1
-        assert wire._closed
+        assert repr(wire).endswith("not open>")
 
     def test_both_ways_at_once(self, security: Any) -> None:
         """Blocks of all sizes up to many TLS records, checked by their hash."""
@@ -486,7 +482,7 @@ class TestAbort:
                         wire.read(1)
                     self.check(caught.value)
                     times += time_taken
-                    assert wire.fileno() >= 0, "the descriptor must stay taken until close()"
+                    assert wire._sock is not None, "the descriptor must stay taken until close()"
                     with pytest.raises(ConnectionClosed):
                         wire.read(1)
                     with pytest.raises(ConnectionClosed) as caught:
@@ -508,7 +504,7 @@ class TestAbort:
     def test_again_and_after_the_end(self) -> None:
         with listening(echo) as server, opened(server.port) as wire:
             wire.abort()
-            wire.shutdown(socket.SHUT_RDWR)
+            wire.abort()
         wire.abort()
         wire.close()
         for call in (lambda: wire.read(1), lambda: wire.send(b"x")):
@@ -639,7 +635,7 @@ class TestTls:
         wire = Wire(host, port, tls=tls_context(settings), send_timeout=1)
         with pytest.raises(ConnectFailed) as caught:
             wire.open(Deadline(seconds))
-        assert wire.fileno() == -1, "what failed must have been given back"
+        assert wire._sock is None, "what failed must have been given back"
         return caught.value
 
     def test_a_stranger_is_not_trusted(self, authority: Authority) -> None:

@@ -136,19 +136,16 @@ class DropOldestQueue(queue.Queue[T]):
             self.mutex.release()
             try:
                 bell.acquire(timeout=remaining)
-            except BaseException:
+            finally:
                 self.mutex.acquire()
-                self._leave(bell, passing_on=True)
-                raise
-            self.mutex.acquire()
-            self._leave(bell)
+                self._leave(bell)
         self._interrupted = False
 
-    def _leave(self, bell: threading.Lock, *, passing_on: bool = False) -> None:
-        """Wait no more; ``passing_on`` to the next if it was for an item that stays behind."""
+    def _leave(self, bell: threading.Lock) -> None:
+        """Wait no more."""
         if bell in self._bells:
             self._bells.remove(bell)
-        elif passing_on and self.queue:
+        elif self.queue:  # a signal may take this one away before it takes its item
             self._ring()
 
     def _ring(self) -> None:

@@ -369,7 +369,8 @@ class _Handshake:
         return self._answer.read(size)
 
     def gettimeout(self) -> float:
-        return self._wire.gettimeout()
+        """0: the library shall not wait, for all waiting is done in the wire."""
+        return 0.0
 
     def close(self) -> None:
         self._wire.close()

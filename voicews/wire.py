@@ -60,9 +60,7 @@ class Wire:
     """A byte stream to a server.
 
     One thread opens, reads and closes; one other may send meanwhile; any may
-    :meth:`abort`, at any time.  The methods that websocket-client calls on a socket are
-    here under its names, and so it can be handed over as ``socket=``.  All errors that
-    leave are voicews' own.
+    :meth:`abort`, at any time.  All errors that leave are voicews' own.
 
     Args:
         host: name or address of the server.
@@ -375,14 +373,6 @@ class Wire:
         self._position = end
         return data
 
-    def recv(self, size: int) -> bytes:
-        """From one to ``size`` bytes; waits for them as long as it takes.
-
-        Raises:
-            ConnectionClosed: the stream ended, or was aborted.
-        """
-        return self.read(min(size, len(self._ahead) - self._position) or 1)
-
     def _read_on(self, size: int) -> bytes:
         data = self._ahead[self._position :]
         self._ahead, self._position = b"", 0
@@ -551,24 +541,6 @@ class Wire:
         else:
             why = error.strerror or str(error)
         return ConnectionClosed(1006, message=f"the connection to {where} was lost: {why}")
-
-    # -- what else websocket-client asks of a socket ----------------------------------------
-
-    def gettimeout(self) -> float:
-        """0: the library shall not wait, for all waiting is done in here."""
-        return 0.0
-
-    def fileno(self) -> int:
-        """The descriptor; -1 if there is none."""
-        return -1 if (sock := self._sock) is None else sock.fileno()
-
-    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
-        """The same as :meth:`abort`."""
-        self.abort()
-
-    @property
-    def _closed(self) -> bool:
-        return self._sock is None
 
 
 def _dial(sock: socket.socket, address: Any, deadline: Deadline) -> None:

@@ -45,6 +45,7 @@ class Rig:
             collector=Collector(),
             tell=self.news.put,
             hear=lambda event, generation: self.heard.put((event, generation)),
+            sending=lambda command: None,
             sent=lambda command, at: None,
             refused=lambda command: None,
         )

@@ -86,6 +86,7 @@ class Rig:
             self.lock,
             outbox=self.outbox,
             max_audio_age=2.0,
+            sending=lambda command: None,
             sent=lambda command, at: None,
             confirms=True,
             refused=lambda command: None,

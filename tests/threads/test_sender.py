@@ -32,6 +32,7 @@ class Rig:
         self.call = server.call(len(server.calls) or 1)
         self.session = session
         self.outbox = outbox
+        self.sending: queue.Queue[tuple[Command, int]] = queue.Queue()
         self.sent: queue.Queue[Command] = queue.Queue()
         self.refused: queue.Queue[Command] = queue.Queue()
         self.heard: queue.Queue[Event] = queue.Queue()
@@ -44,6 +45,7 @@ class Rig:
             outbox=outbox,
             max_audio_age=2.0,
             confirms=True,
+            sending=lambda command: self.sending.put((command, self.transport.bytes_sent)),
             sent=lambda command, at: self.sent.put(command),
             refused=self.refused.put,
             hear=self.heard.put,
@@ -168,6 +170,16 @@ def test_a_command_that_did_not_get_out_is_given_back(make: Make) -> None:
     assert isinstance(rig.errors[0], TransportError)
     assert rig.outbox.get(timeout=0) == SendText("keep me")
     assert rig.sent.empty()
+
+
+def test_it_says_what_it_will_say_before_the_server_can_know(make: Make) -> None:
+    rig = make()
+    before = rig.transport.bytes_sent
+    rig.outbox.put(SendText("hello"))
+    rig.sender.start()
+    assert rig.sending.get(timeout=PATIENCE) == (SendText("hello"), before)
+    assert rig.sent.get(timeout=PATIENCE) == SendText("hello")
+    assert rig.transport.bytes_sent > before
 
 
 def test_what_the_server_has_not_confirmed_is_known(make: Make) -> None:

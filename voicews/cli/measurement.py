@@ -163,6 +163,7 @@ class Measurement:
             collector=Collector(),
             tell=self._news.put,
             hear=self._hear,
+            sending=_say_nothing,
             sent=self._sent,
             refused=_say_nothing,
         )

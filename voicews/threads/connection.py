@@ -68,6 +68,7 @@ class Connection(Listener):
         tell: gets the news; called from the connection's threads.
         hear: gets what the server says; called from the receiver and the sender thread, and from
             those that fetch sound for the session.
+        sending: gets each command but sound that is about to go; called from the sender thread.
         sent: gets each command that has gone into the kernel, and when; called from the sender thread.
         refused: gets each command that the session could not say; likewise.
     """
@@ -84,6 +85,7 @@ class Connection(Listener):
         collector: Collector,
         tell: Callable[[News], None],
         hear: Callable[[Event, int], None],
+        sending: Callable[[Command], None],
         sent: Callable[[Command, float], None],
         refused: Callable[[Command], None],
     ) -> None:
@@ -95,6 +97,7 @@ class Connection(Listener):
         self._collector = collector
         self._tell = tell
         self._hear = hear
+        self._sending = sending
         self._sent = sent
         self._refused = refused
         self._session_lock = threading.Lock()
@@ -209,6 +212,7 @@ class Connection(Listener):
             outbox=self._outbox,
             max_audio_age=self._config.buffers.max_audio_age,
             confirms=self._config.timeouts.ping_interval is not None,
+            sending=self._sending,
             sent=self._sent,
             refused=self._refused,
             hear=self.heard,

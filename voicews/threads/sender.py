@@ -48,6 +48,7 @@ class Sender(Worker):
             finish the session, and close.
         max_audio_age: captured sound older than this (seconds) is dropped as "stale".
         confirms: whether the server answers pings, so that commands can be known to have arrived.
+        sending: called with a command, other than sound, before the server can know of it.
         sent: called after a command has gone into the kernel, with the monotonic time before that.
         refused: called with a command that the session could not put into words.
         hear: called with what the session tells by itself, without a word of the server's.
@@ -63,6 +64,7 @@ class Sender(Worker):
         outbox: DropOldestQueue[Command],
         max_audio_age: float,
         confirms: bool,
+        sending: Callable[[Command], None],
         sent: Callable[[Command, float], None],
         refused: Callable[[Command], None],
         hear: Callable[[Event], None],
@@ -75,6 +77,7 @@ class Sender(Worker):
         self._outbox = outbox
         self._max_audio_age = max_audio_age
         self._confirms = confirms
+        self._sending = sending
         self._sent = sent
         self._refused = refused
         self._hear = hear
@@ -249,6 +252,7 @@ class Sender(Worker):
             messages = self._session.messages_to_send()
         if not is_audio:
             self._await_confirmation(command)
+            self._sending(command)
         at, begun = time.monotonic(), False
         try:
             for message in messages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from voicews.commands import Command, SendText
 from voicews.events import AudioReceived, Event, SpeechStarted, SpeechStopped
 from voicews.stats import Counters, Stats, quantile
 from voicews.threads.callbacks import Callbacks
@@ -90,9 +91,10 @@ class Statistics:
         """A captured frame has gone into the kernel."""
         self._counters.add("frames_sent")
 
-    def asked_in_writing(self) -> None:
-        """What comes now answers a text, not speech."""
-        self._speech_stopped_at = None
+    def sending(self, command: Command) -> None:
+        """This is about to be said; what comes after a text answers that, and not speech."""
+        if isinstance(command, SendText):
+            self._speech_stopped_at = None
 
     # -- from any thread ----------------------------------------------------------------------
 

@@ -264,7 +264,6 @@ class Supervisor(Worker):
         if isinstance(command, SendAudio):
             self._statistics.frame_sent()
         elif isinstance(command, SendText):
-            self._statistics.asked_in_writing()
             # The server may have answered already, but not before it was asked.
             self._history.add("user", command.text, at=at)
 
@@ -275,11 +274,11 @@ class Supervisor(Worker):
     def _hear(self, event: Event, generation: int) -> None:
         """Send what the server said where it belongs; runs on the thread that heard it."""
         self._statistics.heard(event)
-        if isinstance(event, AudioReceived):
-            self.callbacks.emit(event)
-            self.player.feed(event, generation)
-            return
         match event:
+            case AudioReceived():
+                self.callbacks.emit(event)
+                self.player.feed(event, generation)
+                return
             case Interrupted(heard_ms=None):
                 self.player.flush()
                 return
@@ -464,6 +463,7 @@ class Supervisor(Worker):
             collector=self._collector,
             tell=self.post,
             hear=self._hear,
+            sending=self._statistics.sending,
             sent=self._sent,
             refused=self._refused,
         )
@@ -591,8 +591,7 @@ class Supervisor(Worker):
         self._end_player(deadline, play_out)
         capture.ended_within(deadline.remaining())
         self.drops.tell()
-        threads = self._devices.alive()
-        threads.extend(self._toolbox.alive(deadline.remaining()))
+        threads = self._devices.alive() + self._toolbox.alive(deadline.remaining())
         threads.extend(self._collector.alive(deadline.remaining()))
         for connection in self._abandoned:
             threads.extend(connection.alive())
