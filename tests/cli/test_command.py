@@ -14,7 +14,7 @@ from voicews.cli import command, main
 PROGRAM = """
 import os, signal, sys
 
-wanted, sys.argv[1:] = sys.argv[1], ["serve", "--port", "0"]
+wanted, *sys.argv[1:] = sys.argv[1:]
 
 class PressesCtrlC:
     def find_spec(self, name, path=None, target=None):
@@ -23,27 +23,31 @@ class PressesCtrlC:
 
 sys.meta_path.insert(0, PressesCtrlC())
 """
+SERVE = ("serve", "--port", "0")
+TALK = ("talk", "--text", "hello", "ws://127.0.0.1:9")
 MOMENTS = (
-    "voicews.cli.signals",
-    "voicews.cli.command",
-    "argparse",
-    "voicews.cli.demo",
-    "voicews.client",
-    "voicews.threads.supervisor",
-    "ssl",
-    "voicews.assistant",
-    "voicews.assistant.link",
-    "websockets",
-    "numpy",
-    "ctranslate2",
-    "onnxruntime",
+    ("voicews.cli.signals", SERVE),
+    ("voicews.cli.command", SERVE),
+    ("argparse", SERVE),
+    ("voicews.cli.demo", SERVE),
+    ("voicews.client", SERVE),
+    ("ssl", SERVE),
+    ("voicews.assistant", SERVE),
+    ("voicews.assistant.link", SERVE),
+    ("websockets", SERVE),
+    ("numpy", SERVE),
+    ("ctranslate2", SERVE),
+    ("onnxruntime", SERVE),
+    ("voicews.threads.supervisor", TALK),
+    ("voicews.threads.player", TALK),
+    ("voicews.dialects.plain", TALK),
 )
 
 
 @pytest.mark.usefixtures("unmeasured")
-@pytest.mark.parametrize("module", MOMENTS)
+@pytest.mark.parametrize(("module", "arguments"), MOMENTS)
 @pytest.mark.parametrize("how", ["console script", "-m"])
-def test_ctrl_c_while_a_module_is_imported(module: str, how: str) -> None:
+def test_ctrl_c_while_a_module_is_imported(module: str, arguments: tuple[str, ...], how: str) -> None:
     start = {
         "console script": "from voicews.cli import main\nsys.exit(main())",
         "-m": "import runpy\nrunpy.run_module('voicews', run_name='__main__')",
@@ -60,6 +64,7 @@ def test_ctrl_c_while_a_module_is_imported(module: str, how: str) -> None:
             "-c",
             PROGRAM + start,
             module,
+            *arguments,
         ],
         capture_output=True,
         text=True,
