@@ -145,7 +145,7 @@ class DropOldestQueue(queue.Queue[T]):
         """Wait no more."""
         if bell in self._bells:
             self._bells.remove(bell)
-        elif self.queue:  # a signal may take this one away before it takes its item
+        elif self.queue and self._bells:  # a signal may take this one away before it takes its item
             self._ring()
 
     def _ring(self) -> None:
