@@ -43,3 +43,14 @@ def test_a_name_stays_what_it_is_once_its_module_is_loaded() -> None:
 def test_none_of_the_homes_has_it() -> None:
     with pytest.raises(AttributeError, match=r"module 'voicews.audio' has no attribute 'Plain'"):
         load("voicews.audio", "Plain", ["base", "silence"])
+
+
+def test_a_program_that_has_not_opened_anything_has_not_loaded_the_network() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import voicews; voicews.VoiceClient; voicews.TlsSettings()\n"
+        "print(*{'ssl', 'websocket', 'pyaudio', 'pygame', 'numpy'} & (set(sys.modules) - before))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert told.split() == []
