@@ -159,6 +159,7 @@ def test_importing_voicews_is_cheap() -> None:
     assert not heavy & set(loaded)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_the_public_names_load_only_what_they_are_made_of() -> None:
     """No dialect, no sound device, and nothing that only a client in use needs."""
     code = "import sys; from voicews import *; print(*sorted(sys.modules))"

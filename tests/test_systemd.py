@@ -78,7 +78,13 @@ def test_it_is_ready_although_the_server_is_away(manager: socket.socket) -> None
 def test_the_process_tells_that_it_ends(manager: socket.socket) -> None:
     with peer() as server:
         program = subprocess.Popen(
-            [sys.executable, "-c", f"import voicews; voicews.VoiceClient({server.url!r}).run()"],
+            [
+                "env",
+                "--default-signal=INT",  # where CI itself runs in the background it is ignored
+                sys.executable,
+                "-c",
+                f"import voicews; voicews.VoiceClient({server.url!r}).run()",
+            ],
             env={**os.environ, "VOICEWS_AUDIO": "null"},
             stderr=subprocess.PIPE,
             text=True,
