@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.faults.ledger import Frame, Ledger, sound_of
 from tests.faults.matrix import Ends, Fails, Fault, Recovers
-from tests.faults.trial import Trial
+from tests.faults.trial import PATIENCE, Trial
 from tests.sound.virtual import VirtualSound
 from voicews import AudioReceived, AudioStalled, DeviceLost, DeviceRestored, ShutdownTimeout
 from voicews.audio import AudioFormat, AudioSink, AudioSource, Microphone, PyAudioSpeaker, Speaker, portaudio
@@ -260,7 +260,9 @@ def frozen(seconds: float, trial: Any) -> None:
     trial.sound.thaw()
     trial.heal()
     if trial.of(DeviceLost):
-        trial.wait_until(lambda: len(trial.of(DeviceRestored)) == len(trial.of(DeviceLost)), "both devices")
+        # A trial that stays in the driver is left after 10 s, and the next begins after 5; twice, at worst.
+        mended = 2.5 * PATIENCE
+        trial.wait_until(lambda: len(trial.of(DeviceRestored)) == len(trial.of(DeviceLost)), "both", mended)
     trial.heard_at_the_loudspeaker()
     after = trial.delay()
     print(f"frozen {seconds} s: mouth to server {before:.2f} s before, {after:.2f} s after")
