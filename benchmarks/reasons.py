@@ -101,10 +101,9 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         "P8",
         r"from voicews import VoiceClient",
         """
-        the first public name loads what all of them are made of: events, settings, errors. Half of the time
-        is the standard library's (`dataclasses` with `inspect`, `ssl`, `logging`, `typing`), most of the
-        other half the making of some sixty frozen dataclasses, each of which writes and compiles its
-        methods. What a client needs besides is loaded when one is made
+        the first public name loads what all of them are made of: events, settings, errors. A third of the
+        time is the standard library's (`dataclasses` with `inspect`, `logging`, `typing`), most of the rest
+        the making of some sixty frozen dataclasses, each of which writes and compiles its methods. What a client needs besides is loaded when one is made
         """,
     ),
     (
