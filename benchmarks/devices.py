@@ -139,23 +139,33 @@ def _hush(virtual: VirtualSound, talker: Callable[[str], int | None], times: int
     return found
 
 
+def _pooled(turns: list[list[float]], share: float) -> float:
+    return quantile([value for values in turns for value in values], share)
+
+
+def _beyond(found: dict[str, list[list[float]]], share: float) -> float:
+    """How much more ours takes than what it is compared with: the median of the rounds' differences."""
+    pairs = zip(found["ours"], found["floor"], strict=True)
+    return median([quantile(mine, share) - quantile(floor, share) for mine, floor in pairs])
+
+
 def sound(full: bool) -> dict[str, Measure]:
     """Mouth to ear, and a word to silence."""
-    rounds, seconds, hushes = (3, 6.0, 10) if full else (1, 3.0, 3)
-    times: dict[str, list[float]] = {"ours": [], "floor": []}
-    silent: dict[str, list[float]] = {"ours": [], "floor": []}
+    rounds, seconds, hushes = (5, 6.0, 6) if full else (1, 3.0, 3)
+    times: dict[str, list[list[float]]] = {"ours": [], "floor": []}
+    silent: dict[str, list[list[float]]] = {"ours": [], "floor": []}
     with VirtualSound(_RATE) as virtual, Server() as server:
         for _ in range(rounds):
-            times["floor"] += _mouth_to_ear(virtual, seconds, "floor")
-            times["ours"] += _mouth_to_ear(virtual, seconds, "client", server.url("echo"))
-        for _ in range(max(1, rounds // 2)):
+            times["floor"].append(_mouth_to_ear(virtual, seconds, "floor"))
+            times["ours"].append(_mouth_to_ear(virtual, seconds, "client", server.url("echo")))
+        for _ in range(rounds):
             with Program(virtual, "tone") as program:
 
                 def direct(command: str, program: Program = program) -> int | None:
                     program.tell(command)
                     return int(program.line()) if command == "hush" else None
 
-                silent["floor"] += _hush(virtual, direct, hushes)
+                silent["floor"].append(_hush(virtual, direct, hushes))
             with Program(virtual, "client", server.url("talk")):
                 server.take()
 
@@ -164,28 +174,31 @@ def sound(full: bool) -> dict[str, Measure]:
                     said = server.take()["said"]
                     return int(said[-1])
 
-                silent["ours"] += _hush(virtual, spoken, hushes)
+                silent["ours"].append(_hush(virtual, spoken, hushes))
     mouth, stop = Measure("P5"), Measure("P6")
     for share, label in ((0.5, "p50"), (0.95, "p95")):
-        mine, floor = quantile(times["ours"], share), quantile(times["floor"], share)
+        mine, floor = _pooled(times["ours"], share), _pooled(times["floor"], share)
         mouth.rows.append(
             Row(
                 *("P5", f"mouth to ear, beyond the devices alone, {label}", mine, floor, "ms"),
-                *(mine - floor, 15, False, "ms"),
+                *(_beyond(times, share), 15, False, "ms"),
             )
         )
     mouth.rows.append(Row("P5", "mouth to ear, p95", mine, floor, "ms", mine, 100, False, "ms"))
-    mine, floor = median(silent["ours"]), median(silent["floor"])
+    mine, floor = _pooled(silent["ours"], 0.5), _pooled(silent["floor"], 0.5)
     stop.rows.append(
         Row(
             *("P6", "interrupted → silence, beyond the device", mine, floor, "ms"),
-            *(mine - floor + _BUFFER, 40, False, "ms"),
+            *(_beyond(silent, 0.5) + _BUFFER, 40, False, "ms"),
         )
     )
     stop.notes.append(
         f"the reference, {floor:.0f} ms, is one mixer buffer ({_BUFFER:g} ms) and the device; "
         "the goal is for what comes on top of the device"
     )
-    mouth.series = {name: sorted(round(value, 1) for value in values) for name, values in times.items()}
-    stop.series = {name: sorted(round(value, 1) for value in values) for name, values in silent.items()}
+    for measure, found in ((mouth, times), (stop, silent)):
+        measure.series = {
+            name: sorted(round(value, 1) for values in turns for value in values)
+            for name, turns in found.items()
+        }
     return {"P5": mouth, "P6": stop}

@@ -33,6 +33,15 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     ("P1", r"p99", _TAIL),
     (
+        "P1",
+        r"p50",
+        """
+        a frame changes hands once: the microphone's thread queues it and wakes the sender, which has to get a
+        core and the interpreter's lock before it can send. The bare loop sends from the thread that read it,
+        so that a network that stalls stops its microphone
+        """,
+    ),
+    (
         "P2",
         r"p50",
         """
@@ -79,6 +88,29 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         """,
     ),
     (
+        "P3",
+        r"inbound",
+        """
+        what the asyncio client waits for is fixed, half of its microphone's 64 ms block and more, so that
+        this is P2's time once more: a frame of ours that has to wake the player's thread
+        """,
+    ),
+    (
+        "P3",
+        r"age of a sample",
+        """
+        half a frame (10 ms) of that age is the frame's own length, as half a block is of the asyncio
+        client's; what is beyond it is P1
+        """,
+    ),
+    (
+        "P5",
+        r"mouth to ear, p95",
+        """
+        most of it are the devices', which stand beside it: what voicews adds is in the rows above this one
+        """,
+    ),
+    (
         "P5",
         r"beyond the devices alone",
         """
@@ -89,12 +121,12 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "P7",
-        r"plain",
+        r"cut",
         """
         dialling takes as long as the bare one. Before it the news has to travel: the receiver sees the end,
         waits for its sender to leave the socket, and tells the supervisor, which asks the backoff and makes
         a new connection; after it a sender is started. Each of these steps is a wake-up or a new thread,
-        0.1 to 0.25 ms; under TLS the handshake outweighs them
+        0.1 to 0.25 ms; under TLS, where they are the same, the handshake outweighs them
         """,
     ),
     (
@@ -103,20 +135,21 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         """
         the first public name loads what all of them are made of: events, settings, errors. A third of the
         time is the standard library's (`dataclasses` with `inspect`, `logging`, `typing`), most of the rest
-        the making of some sixty frozen dataclasses, each of which writes and compiles its methods. What a client needs besides is loaded when one is made
+        the making of some sixty frozen dataclasses, each of which writes and compiles its methods. What a
+        client needs besides is loaded when one is made
         """,
     ),
     (
         "P9",
-        r"p99, 50 clients",
+        r"p99",
         """
-        50 clients are 200 threads that all wake within each 20 ms, in one interpreter with one lock: a
+        50 clients, say, are 200 threads that all wake within each 20 ms, in one interpreter with one lock: a
         frame waits for those that woke before it
         """,
     ),
     (
         "P10",
-        r"p99, a busy thread",
+        r"p99, a busy thread$",
         """
         a thread that computes gives up the interpreter's lock only after the switch interval (5 ms, if it
         is not changed), and a frame has to win the lock once in each thread that it passes: twice here,
@@ -130,6 +163,14 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         a frame came later than the loudspeaker's cushion of 36 ms. The waits for the interpreter's lock are
         far shorter with a switch interval of 0.5 ms (alone on the machine, at most 8 ms in a thousand frames)
         and can be so long with the usual one of 5 ms; the rest is what else the machine did
+        """,
+    ),
+    (
+        "P10",
+        r"a busy thread, switch interval",
+        """
+        with an interval of 0.5 ms a frame still has to win the interpreter's lock once in each thread that it
+        passes, against a thread that never gives it up by itself: twice here, once in the bare loop
         """,
     ),
     (

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import strategies as st
@@ -157,6 +157,7 @@ class QueueMachine(RuleBasedStateMachine):
             return
         assert list(self.queue.queue) == self.model
         assert self.queue.qsize() == len(self.model)
+        assert self.queue.droppable_size() == sum(map(self.may_go, self.model))
         assert self.queue.empty() == (not self.model)
         assert self.queue.dropped == self.dropped
         assert self.queue.unfinished_tasks == self.unfinished
@@ -408,6 +409,55 @@ def test_a_signal_leaves_nobody_behind_who_waits_no_more() -> None:
     assert not bells
     some.put(Item(1, True))
     assert some.get(timeout=MINUTE) == Item(1, True)
+
+
+class Cut:
+    """A lock or a line of bells in which a Ctrl+C comes at the end of one call."""
+
+    def __init__(self, part: Any, call: str) -> None:
+        self.part = part
+        self.call: str | None = call
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self.call:
+            return getattr(self.part, name)
+
+        def last(*arguments: Any) -> None:
+            self.call = None
+            getattr(self.part, name)(*arguments)
+            raise KeyboardInterrupt
+
+        return last
+
+    def __enter__(self) -> None:
+        self.part.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.part.release()
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __contains__(self, bell: object) -> bool:
+        return bell in self.part
+
+    def __getitem__(self, index: int) -> Any:
+        return self.part[index]
+
+
+@pytest.mark.parametrize(("part", "call"), [("_bells", "append"), ("mutex", "release")])
+def test_a_ctrl_c_on_the_way_into_the_wait_leaves_nothing_behind(part: str, call: str) -> None:
+    some = filled(2)
+    setattr(some, part, Cut(getattr(some, part), call))
+    with pytest.raises(KeyboardInterrupt):
+        some.get(timeout=MINUTE)
+    assert not len(some._bells)
+    assert not some.mutex.locked()
+    getter = Getter(some)
+    getter.start()
+    some.put(Item(1, True))
+    getter.done()
+    assert getter.item == Item(1, True)
 
 
 def test_one_who_was_woken_half_does_not_keep_the_next_asleep() -> None:

@@ -132,12 +132,15 @@ class DropOldestQueue(queue.Queue[T]):
                 return
             bell = threading.Lock()
             bell.acquire()
-            self._bells.append(bell)
-            self.mutex.release()
+            outside = False
             try:
+                self._bells.append(bell)
+                outside = True  # before the fact: a signal's handler runs after a call, not before it
+                self.mutex.release()
                 bell.acquire(timeout=remaining)
             finally:
-                self.mutex.acquire()
+                if outside:
+                    self.mutex.acquire()
                 self._leave(bell)
         self._interrupted = False
 
@@ -202,6 +205,11 @@ class DropOldestQueue(queue.Queue[T]):
                 (taken if wanted(item) else kept).append(item)
             self.queue = kept
             return taken
+
+    def droppable_size(self) -> int:
+        """How many of its items may be dropped."""
+        with self.mutex:
+            return len(self.queue) if self._droppable is None else sum(map(self._droppable, self.queue))
 
     def drain(self) -> list[T]:
         """Take all items at once, each as by :meth:`get`, without waiting."""

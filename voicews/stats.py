@@ -40,7 +40,7 @@ class Stats(Event):
     the middle of it), "refused" (the dialect could not say it), "unsent" (left over at the end).  In the
     end captured = sent + dropped."""
     frames_waiting: int
-    """In the outbox now, texts and other commands included."""
+    """In the outbox now."""
     outbox_ms: float
     """Milliseconds of sound that these are."""
     frames_received: int

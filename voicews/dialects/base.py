@@ -159,7 +159,11 @@ class Session(ABC):
 
     @abstractmethod
     def messages_to_send(self) -> list[str | bytes]:
-        """What has to go to the server now; asked after every other call."""
+        """What has to go to the server now.
+
+        Asked once it may begin, after each tick and command, and after a message in which it understood
+        something else than sound.
+        """
 
     @abstractmethod
     def finish(self) -> None:

@@ -20,7 +20,7 @@ class Statistics:
     Args:
         counters: what the threads count.
         frame: seconds of a captured frame.
-        waiting: gives the number of commands in the outbox.
+        waiting: gives the number of frames in the outbox.
         drops: gives what the buffers threw away: by buffer, then by cause.
         traffic: gives the bytes sent and received on the present connection.
     """

@@ -184,7 +184,7 @@ class Supervisor(Worker):
         self._statistics = Statistics(
             self._counters,
             frame=config.frame,
-            waiting=self.outbox.qsize,
+            waiting=self.outbox.droppable_size,
             drops=self.drops.counts,
             traffic=self._traffic,
             devices=self._devices,
