@@ -98,11 +98,14 @@ def place(module: str) -> tuple[int, int]:
 # -- who knows whom ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_lead_downstairs(module: str) -> None:
-    for other in own_imports(ast.walk(TREES[module]), module):
-        if other.split(".")[0] != module.split(".", maxsplit=1)[0]:
-            assert place(other) < place(module), f"{module} must not know {other}"
+def test_imports_lead_downstairs() -> None:
+    wrong = [
+        f"{module} must not know {other}"
+        for module in MODULES
+        for other in own_imports(ast.walk(TREES[module]), module)
+        if other.split(".")[0] != module.split(".", maxsplit=1)[0] and place(other) >= place(module)
+    ]
+    assert wrong == []
 
 
 def test_no_module_knows_itself_through_others() -> None:
@@ -121,19 +124,24 @@ def test_no_module_knows_itself_through_others() -> None:
 
 
 def test_the_assistant_is_a_stranger_to_the_client() -> None:
-    for module in (m for m in MODULES if m.split(".")[0] == "assistant"):
-        known = {other.split(".")[0] for other in own_imports(ast.walk(TREES[module]), module)}
-        assert known - {"assistant"} <= ASSISTANT_KNOWS, module
-
-
-@pytest.mark.parametrize("library", ONLY)
-def test_one_door_to_each_library(library: str) -> None:
-    users = {
-        module
-        for module, tree in TREES.items()
-        if any(name.split(".")[0] == library for name in imported(ast.walk(tree), module))
+    known = {
+        (module, other.split(".")[0])
+        for module in MODULES
+        if module.split(".")[0] == "assistant"
+        for other in own_imports(ast.walk(TREES[module]), module)
     }
-    assert users <= ONLY[library]
+    allowed = {"assistant", *ASSISTANT_KNOWS}
+    assert {(module, other) for module, other in known if other not in allowed} == set()
+
+
+def test_one_door_to_each_library() -> None:
+    wrong = [
+        f"{module} must not import {library}"
+        for module, tree in TREES.items()
+        for library in sorted({name.split(".")[0] for name in imported(ast.walk(tree), module)} & set(ONLY))
+        if module not in ONLY[library]
+    ]
+    assert wrong == []
 
 
 def test_importing_voicews_is_cheap() -> None:
@@ -178,21 +186,40 @@ def test_the_public_names_load_only_what_they_are_made_of() -> None:
 # -- habits --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_threads_only(module: str) -> None:
-    for node in ast.walk(TREES[module]):
-        assert not isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncWith | ast.AsyncFor)
-    assert not {name for name in imported(ast.walk(TREES[module]), module) if name.split(".")[0] == "asyncio"}
+def nodes() -> Iterator[tuple[str, ast.AST, str]]:
+    """Each node of each module: the module, the node, and where it stands."""
+    for module in MODULES:
+        for node in ast.walk(TREES[module]):
+            yield module, node, f"{module or 'voicews'}:{getattr(node, 'lineno', 0)}"
 
 
-@pytest.mark.parametrize("folder", ["voicews", "tests"])
-def test_nobody_sleeps(folder: str) -> None:
+def test_threads_only() -> None:
+    asynchronous = ast.AsyncFunctionDef | ast.Await | ast.AsyncWith | ast.AsyncFor
+    wrong = [where for _, node, where in nodes() if isinstance(node, asynchronous)]
+    wrong += [
+        f"{module} imports asyncio"
+        for module in MODULES
+        if any(name.split(".")[0] == "asyncio" for name in imported(ast.walk(TREES[module]), module))
+    ]
+    assert wrong == []
+
+
+def test_nobody_sleeps() -> None:
     """A wait is for a fact, with a deadline, and can be interrupted."""
-    for file in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            slept = isinstance(node, ast.Attribute) and node.attr == "sleep"
-            slept |= isinstance(node, ast.ImportFrom) and any(alias.name == "sleep" for alias in node.names)
-            assert not slept, f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+    def sleeps(node: ast.AST) -> bool:
+        if isinstance(node, ast.ImportFrom):
+            return any(alias.name == "sleep" for alias in node.names)
+        return isinstance(node, ast.Attribute) and node.attr == "sleep"
+
+    files = [*FILES, *(ROOT / "tests").rglob("*.py")]
+    wrong = [
+        f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if sleeps(node)
+    ]
+    assert wrong == []
 
 
 WALL_CLOCKS = {"time.time", "time.localtime", "time.gmtime", "datetime.now", "datetime.today", "date.today"}
@@ -200,12 +227,16 @@ TELL_THE_TIME = ("assistant", "cli", "handshake", "testing")
 """Whose business the time of day is; that of ``handshake`` only where a server gives a date (Retry-After)."""
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.split(".")[0] not in TELL_THE_TIME])
-def test_nothing_depends_on_the_wall_clock(module: str) -> None:
+def test_nothing_depends_on_the_wall_clock() -> None:
     """It is set, by hand, by the network or on a Pi at each boot, and nothing may stall or hurry then."""
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Attribute):
-            assert ast.unparse(node).removeprefix("datetime.") not in WALL_CLOCKS, f"{module}:{node.lineno}"
+    wrong = [
+        where
+        for module, node, where in nodes()
+        if module.split(".")[0] not in TELL_THE_TIME
+        and isinstance(node, ast.Attribute)
+        and ast.unparse(node).removeprefix("datetime.") in WALL_CLOCKS
+    ]
+    assert wrong == []
 
 
 def called(node: ast.Call) -> str:
@@ -222,33 +253,39 @@ def begins_with_voicews(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and str(value.value).startswith("voicews-")
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_threads_have_our_name_and_die_with_the_program(module: str) -> None:
-    for node in ast.walk(TREES[module]):
+def test_threads_have_our_name_and_die_with_the_program() -> None:
+    wrong = []
+    for _, node, where in nodes():
         if not isinstance(node, ast.Call):
             continue
-        assert called(node) not in ("ThreadPoolExecutor", "start_new_thread"), f"{module}:{node.lineno}"
-        worker = called(node) == "__init__" and "daemon" in {word.arg for word in node.keywords}
-        if called(node) == "Thread" or worker:
-            given = {word.arg: word.value for word in node.keywords}
-            assert begins_with_voicews(given["name"]), f"{module}:{node.lineno}"
-            daemon = given["daemon"]
-            assert isinstance(daemon, ast.Constant), f"{module}:{node.lineno}"
-            assert daemon.value is True, f"{module}:{node.lineno}"
+        given = {word.arg: word.value for word in node.keywords}
+        if called(node) in ("ThreadPoolExecutor", "start_new_thread"):
+            wrong.append(f"{where} starts threads without a name of ours")
+        elif called(node) == "Thread" or (called(node) == "__init__" and "daemon" in given):
+            daemon = given.get("daemon")
+            if "name" not in given or not begins_with_voicews(given["name"]):
+                wrong.append(f"{where} starts a thread whose name does not begin with voicews-")
+            if not (isinstance(daemon, ast.Constant) and daemon.value is True):
+                wrong.append(f"{where} starts a thread that is not a daemon")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_queues_are_bounded(module: str) -> None:
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Call):
-            assert called(node) != "SimpleQueue", f"{module}:{node.lineno}"
-            if called(node) in ("Queue", "LifoQueue", "PriorityQueue", "DropOldestQueue"):
-                assert node.args or node.keywords, f"{module}:{node.lineno}"
+def test_queues_are_bounded() -> None:
+    bounded = ("Queue", "LifoQueue", "PriorityQueue", "DropOldestQueue")
+    wrong = [
+        where
+        for _, node, where in nodes()
+        if isinstance(node, ast.Call)
+        and (
+            called(node) == "SimpleQueue" or (called(node) in bounded and not node.args and not node.keywords)
+        )
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_files_have_one_job(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= LONGEST
+def test_files_have_one_job() -> None:
+    lengths = {name_of(file): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
 def test_no_path_of_one_machine() -> None:
@@ -256,11 +293,13 @@ def test_no_path_of_one_machine() -> None:
     if listed.returncode:
         pytest.skip("this is no git checkout")
     place_of_one_machine = re.compile(r"(?<![\w.~])/(?:work|root|tmp|home/(?!pi\b))[/a-z]")
+    wrong = []
     for name in filter(None, listed.stdout.split("\0")):
         file = ROOT / name
         if file.is_file() and file != Path(__file__):
             text = file.read_bytes().decode("utf-8", "ignore")
-            assert not place_of_one_machine.findall(text), name
+            wrong += [f"{name}: {path}" for path in place_of_one_machine.findall(text)]
+    assert wrong == []
 
 
 # -- exports, docstrings, tests --------------------------------------------------------------------
@@ -288,17 +327,22 @@ def definitions(tree: ast.Module) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m != "__main__"])
-def test_exports_are_complete_and_real(module: str) -> None:
+def wrong_exports(module: str) -> Iterator[str]:
     tree = TREES[module]
     names = exports(tree)
     if names is None:
-        assert not definitions(tree), f"{module} has no __all__"
+        if definitions(tree):
+            yield f"{module} has no __all__"
         return
-    assert names == sorted(set(names), key=constants_classes_functions)
-    assert not definitions(tree) - set(names), "public, but not in __all__"
+    if names != sorted(set(names), key=constants_classes_functions):
+        yield f"{module}: __all__ is not in order"
+    yield from (f"{module}.{name} is public, but not in __all__" for name in definitions(tree) - set(names))
     real = importlib.import_module(f"voicews.{module}".rstrip("."))
-    assert not [name for name in names if not hasattr(real, name)]
+    yield from (f"{module}.{name} is in __all__, but not there" for name in names if not hasattr(real, name))
+
+
+def test_exports_are_complete_and_real() -> None:
+    assert [wrong for module in MODULES if module != "__main__" for wrong in wrong_exports(module)] == []
 
 
 def test_public_names_come_from_one_place() -> None:
@@ -313,48 +357,50 @@ def test_public_names_come_from_one_place() -> None:
 def undocumented(module: str) -> Iterator[str]:
     tree = TREES[module]
     if not ast.get_docstring(tree) and tree.body:
-        yield "the module"
+        yield module or "voicews"
     real = importlib.import_module(f"voicews.{module}".rstrip("."))
     for node in tree.body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
             continue
         if not ast.get_docstring(node):
-            yield node.name
+            yield f"{module}.{node.name}"
         for inner in node.body if isinstance(node, ast.ClassDef) else ():
             if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
                 overload = any(getattr(d, "id", "") == "overload" for d in inner.decorator_list)
                 # A method that keeps its base class's promise has its base class's words.
                 if not overload and not inspect.getdoc(getattr(getattr(real, node.name), inner.name)):
-                    yield f"{node.name}.{inner.name}"
+                    yield f"{module}.{node.name}.{inner.name}"
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m != "__main__"])
-def test_what_is_public_is_documented(module: str) -> None:
-    assert list(undocumented(module)) == []
+def test_what_is_public_is_documented() -> None:
+    assert [name for module in MODULES if module != "__main__" for name in undocumented(module)] == []
 
 
-def imported_by_a_test(module: str) -> bool:
-    """True if a test in the module's folder imports it."""
-    folder = ROOT / "tests" / Path(*module.split(".")[:-1])
-    return any(
-        f"voicews.{module}" in imported(ast.walk(ast.parse(test.read_text(encoding="utf-8"))), module)
-        for test in folder.glob("test_*.py")
-    )
+def imported_by_a_test() -> dict[Path, set[str]]:
+    """The modules that the tests of each folder import."""
+    found: dict[Path, set[str]] = {}
+    for test in (ROOT / "tests").rglob("test_*.py"):
+        names = imported(ast.walk(ast.parse(test.read_text(encoding="utf-8"))), test.stem)
+        found.setdefault(test.parent, set()).update(names)
+    return found
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if not f.name.startswith("__")], ids=name_of)
-def test_every_module_has_its_tests(file: Path) -> None:
+def test_every_module_has_its_tests() -> None:
     """A file of the same name; in the command and the assistant, where a whole is made of many
     small parts, at least a test that imports it."""
-    inner = file.relative_to(PACKAGE)
-    module = name_of(file)
-    usual = ROOT / "tests" / inner.parent / f"test_{inner.name}"
-    assert usual.exists() or (place(module) > place("") and imported_by_a_test(module)), usual.relative_to(
-        ROOT
-    )
+    known = imported_by_a_test()
+    wrong = []
+    for file in FILES:
+        inner, module = file.relative_to(PACKAGE), name_of(file)
+        folder = ROOT / "tests" / inner.parent
+        if file.name.startswith("__") or (folder / f"test_{inner.name}").exists():
+            continue
+        if place(module) <= place("") or f"voicews.{module}" not in known.get(folder, ()):
+            wrong.append(f"{inner} wants {folder.relative_to(ROOT)}/test_{inner.name}")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("folder", sorted({f.parent for f in (ROOT / "tests").rglob("*.py")}), ids=str)
-def test_test_folders_are_packages(folder: Path) -> None:
+def test_test_folders_are_packages() -> None:
     """Else two test files with the same name would clash."""
-    assert (folder / "__init__.py").exists()
+    folders = {file.parent for file in (ROOT / "tests").rglob("*.py")}
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
