@@ -1,4 +1,4 @@
-"""What holds for every test: nothing is left behind, and nothing fails unseen.
+"""What holds for every test: its tier, and that nothing is left behind and nothing fails unseen.
 
 A test fails if it leaves a thread or a file descriptor behind; a thread that dies of an
 exception, an unclosed socket and any warning fail it too (pytest's own warnings, turned
@@ -18,6 +18,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.patience import STRETCH, patient
+
 pytest_plugins = ["pytester"]
 
 settings.register_profile(
@@ -28,14 +30,62 @@ settings.register_profile(
 )
 settings.load_profile("voicews")
 
-GRACE = 5.0
+GRACE = patient(5.0)
 """Seconds that a thread or a descriptor, whose end a test has already asked for, may take."""
 
+TIERS = {
+    "": "unit",
+    "assistant": "process",
+    "benchmarks": "process",
+    "cli": "process",
+    "examples": "process",
+    "faults": "faults",
+    "interop": "interop",
+    "security": "process",
+    "sound": "sound",
+    "testing": "process",
+    "test_conftest.py": "process",
+    "test_docs.py": "process",
+    "test_exit.py": "process",
+    "test_systemd.py": "process",
+}
+"""The tier of each folder or file; what is not named holds unit tests.  CONTRIBUTING.md describes them."""
 
-@pytest.fixture(scope="session")
-def patience() -> float:
-    """The factor by which deadlines are stretched on a slow machine (VOICEWS_TEST_PATIENCE, default 1)."""
-    return float(os.environ.get("VOICEWS_TEST_PATIENCE", "1"))
+_HERE = Path(__file__).parent
+
+
+def _tier(path: Path) -> str:
+    return TIERS.get(path.relative_to(_HERE).parts[0], TIERS[""])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--tier",
+        action="append",
+        choices=sorted(set(TIERS.values())),
+        help="collect only this tier; may be given more than once (`-m TIER` does the same, but slowly)",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``--tier`` the other tiers are not even imported, which takes each worker some seconds."""
+    tiers = config.getoption("tier")
+    if not tiers or collection_path == _HERE or _HERE not in collection_path.parents:
+        return None
+    return True if _tier(collection_path) not in tiers else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark the tests with their tiers, and start the slow ones first: none shall come at the end."""
+    for item in items:
+        item.add_marker(getattr(pytest.mark, _tier(item.path)))
+        if STRETCH != 1:
+            mark = item.get_closest_marker("timeout")
+            limit = mark.args[0] if mark is not None else float(item.config.getini("timeout"))
+            item.add_marker(pytest.mark.timeout(patient(limit)), append=False)
+    yield  # others deselect and shuffle them
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def missing_part(what: str) -> NoReturn:

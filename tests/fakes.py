@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.config import AudioFormat
 from voicews.errors import AudioError

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import trustme
 
-PATIENCE = 20.0
-"""Seconds after which a fact that should have come is held to be missing."""
+from tests.patience import PATIENCE
 
 
 class Line:

@@ -13,8 +13,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-PATIENCE = 20.0
-"""Seconds after which a fact that should have come is held to be missing."""
+from tests.patience import PATIENCE
 
 
 class Call:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.line import PATIENCE, Line, Listener, listening
+from tests.line import Line, Listener, listening
+from tests.patience import PATIENCE
 
 __all__ = ["Asked", "pump", "running_proxy"]
 

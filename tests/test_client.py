@@ -15,7 +15,8 @@ import pytest
 
 import voicews
 from tests.fakes import EarSpeaker, HandMicrophone
-from tests.peer import PATIENCE, Peer, peer, unused_port
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer, unused_port
 from voicews import (
     AudioFormat,
     BackendFallback,

@@ -10,17 +10,22 @@ CONFTEST = Path(__file__).with_name("conftest.py")
 
 
 @pytest.fixture
-def guarded(pytester: pytest.Pytester) -> pytest.Pytester:
+def guarded(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A folder of tests with this one's guards, but a short grace."""
+    monkeypatch.setenv("PYTHONPATH", str(CONFTEST.parents[1]))  # for tests.patience
     conftest = CONFTEST.read_text(encoding="utf-8")
-    pytester.makeconftest(conftest.replace("GRACE = 5.0", "GRACE = 0.2").replace('["pytester"]', "[]"))
-    pytester.makeini("[pytest]\nfilterwarnings = error\nmarkers =\n    keeps(reason): keeps\n")
+    pytester.makeconftest(
+        conftest.replace("GRACE = patient(5.0)", "GRACE = 0.2").replace('["pytester"]', "[]")
+    )
+    pytester.makeini(
+        "[pytest]\nfilterwarnings = error\nmarkers =\n    keeps(reason): keeps\n    unit: unit\n"
+    )
     return pytester
 
 
 def _run(guarded: pytest.Pytester, body: str, **outcome: int) -> str:
     guarded.makepyfile(f"import gc, socket, threading, pytest\n\nend = threading.Event()\n\n{body}")
-    result = guarded.runpytest_subprocess("-p", "no:cacheprovider")
+    result = guarded.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     result.assert_outcomes(**outcome)
     return result.stdout.str()
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peer import PATIENCE, Peer, peer, unused_port
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer, unused_port
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.sync.client import connect
 
-from tests.line import PATIENCE, Authority, Line, deaf_port, listening
+from tests.line import Authority, Line, deaf_port, listening
+from tests.patience import PATIENCE
 from tests.peer import peer, unused_port
 from tests.proxies import running_proxy
 from voicews.backoff import Verdict, judge

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.peer import PATIENCE, peer
+from tests.patience import PATIENCE
+from tests.peer import peer
 from voicews import Backoff, ClientConfig, VoiceClient
 from voicews.audio.silence import NullSink, SilenceSource
 from voicews.systemd import notify

@@ -17,7 +17,8 @@ import websocket
 from websocket._handshake import CookieJar
 
 from tests.echo_server import echoing
-from tests.line import PATIENCE, Authority, Line, acceptance, deaf_port, listening
+from tests.line import Authority, Line, acceptance, deaf_port, listening
+from tests.patience import PATIENCE
 from voicews.backoff import Verdict, judge
 from voicews.config import Limits, Timeouts, TlsSettings
 from voicews.dialects.base import Request

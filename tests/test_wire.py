@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.line import PATIENCE, Authority, Line, deaf_port, listening
+from tests.line import Authority, Line, deaf_port, listening
+from tests.patience import PATIENCE
 from voicews.backoff import Verdict, judge
 from voicews.config import TlsSettings
 from voicews.deadline import Deadline

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.cli.answering import answering
-from tests.peer import PATIENCE, Peer, peer
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer
 
 
 @pytest.fixture

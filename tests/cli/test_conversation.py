@@ -8,13 +8,12 @@ import time
 import pytest
 
 from tests.fakes import EarSpeaker, HandMicrophone
+from tests.patience import PATIENCE
 from tests.peer import Peer, unused_port
 from voicews import Backoff, ClientConfig, ConnectFailed, ConnectionClosed
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import CommandFailed
 from voicews.dialects.plain import Plain
-
-PATIENCE = 20.0
 
 
 def conversation(url: str, attempts: int = 0, **options: bool) -> Conversation:

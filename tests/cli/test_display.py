@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews import Event, Token
 from voicews.cli.announcements import Note
 from voicews.cli.display import Display

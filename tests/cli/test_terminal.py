@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.answering import tone
-from tests.peer import PATIENCE, Peer
+from tests.patience import PATIENCE
+from tests.peer import Peer
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.line import PATIENCE, Authority, Line, listening
+from tests.line import Authority, Line, listening
+from tests.patience import PATIENCE
 from tests.peer import unused_port
 from tests.proxies import running_proxy
 from voicews.backoff import Verdict, judge

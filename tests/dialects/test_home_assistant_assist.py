@@ -12,7 +12,7 @@ import pytest
 
 from tests.dialects.contract import DialectContract
 from tests.dialects.golden import replay
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from tests.proxies import running_proxy
 from voicews import ClientConfig, PlaybackFinished, ProxySettings, ServerError, TlsSettings, VoiceClient
 from voicews.audio import NullSink, SilenceSource

@@ -9,7 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.faults.trial import PATIENCE, Trial
+from tests.faults.trial import Trial
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,8 @@ from statistics import median
 from typing import Any
 
 from tests.faults.ledger import StampingMicrophone, digest, sound_of
-from tests.faults.trial import PATIENCE, descriptors, rss
+from tests.faults.trial import descriptors, rss
+from tests.patience import PATIENCE
 from voicews import (
     Backoff,
     ClientConfig,

@@ -17,7 +17,8 @@ from typing import Any
 
 from tests.faults.ledger import Frame, Ledger, sound_of
 from tests.faults.matrix import Ends, Fails, Fault, Recovers
-from tests.faults.trial import PATIENCE, Trial
+from tests.faults.trial import Trial
+from tests.patience import PATIENCE
 from tests.sound.virtual import VirtualSound
 from voicews import AudioReceived, AudioStalled, DeviceLost, DeviceRestored, ShutdownTimeout
 from voicews.audio import AudioFormat, AudioSink, AudioSource, Microphone, PyAudioSpeaker, Speaker, portaudio

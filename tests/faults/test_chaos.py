@@ -18,7 +18,8 @@ import pytest
 
 from tests.faults import invariants, matrix
 from tests.faults.matrix import Ends, Fault, Recovers, Row
-from tests.faults.trial import PATIENCE, Trial
+from tests.faults.trial import Trial
+from tests.patience import PATIENCE
 from voicews import DeviceLostError, Event, InvalidState, PlaybackStarted, State, VoicewsError
 from voicews.testing import FaultConnection
 

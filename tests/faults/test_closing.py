@@ -15,7 +15,8 @@ import voicews
 from tests.faults.conftest import Try
 from tests.faults.matrix import Ends, Fails, Fault, Outcome
 from tests.faults.test_user import cut, fail_in_a_callback
-from tests.faults.trial import PATIENCE, Trial
+from tests.faults.trial import Trial
+from tests.patience import PATIENCE
 from voicews import (
     AudioReceived,
     Backoff,

@@ -15,7 +15,8 @@ from tests.faults.apart import attempt_apart
 from tests.faults.conftest import Try
 from tests.faults.ledger import ListeningSpeaker, StampingMicrophone
 from tests.faults.matrix import Fails, Fault, Recovers, Row
-from tests.faults.trial import PATIENCE, Trial
+from tests.faults.trial import Trial
+from tests.patience import PATIENCE
 from tests.sound.virtual import VirtualSound
 from voicews import (
     AudioStalled,

@@ -15,8 +15,9 @@ import pytest
 from tests.faults.conftest import Try
 from tests.faults.matrix import Fails, Fault, Recovers
 from tests.faults.processes import ServerProcess
-from tests.faults.trial import NOTICED, PATIENCE, Trial
+from tests.faults.trial import NOTICED, Trial
 from tests.line import deaf_port
+from tests.patience import PATIENCE
 from tests.peer import unused_port
 from voicews import (
     Backoff,

@@ -16,7 +16,8 @@ import pytest
 from tests.faults import process_faults
 from tests.faults.apart import attempt_apart
 from tests.faults.matrix import Fault
-from tests.peer import PATIENCE, Peer, peer, unused_port
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer, unused_port
 from tests.sound.virtual import VirtualSound
 from voicews.testing import FaultConnection, FaultServer, steps
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tests.faults.ledger import Ledger, ListeningSpeaker, StampingMicrophone
 from tests.faults.matrix import Ends, Fails, Fault, Recovers
+from tests.patience import PATIENCE
 from voicews import (
     Backoff,
     Buffers,
@@ -30,9 +31,6 @@ from voicews import (
 )
 from voicews.commands import Command, SendMessage, SendText
 from voicews.testing import FaultProxy, FaultServer, steps
-
-PATIENCE = 20.0 * float(os.environ.get("VOICEWS_TEST_PATIENCE", "1"))
-"""Seconds after which a fact that should have come is held to be missing."""
 
 CONFIG = ClientConfig(
     timeouts=Timeouts(connect=1.0, session=1.0, send=1.0, ping_interval=0.3, pong=1.0, close=2.0),

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_recorded_speech import recording
-from tests.peer import PATIENCE, Call, Peer, peer
+from tests.patience import PATIENCE
+from tests.peer import Call, Peer, peer
 from tests.recording.test_part import contents
 from tests.recording.test_track import counted
 from tests.recording.test_writer import lines, sides

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import missing_part
 from tests.sound.virtual import VirtualSound
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests in this folder need the server."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.sound)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.peer import PATIENCE, peer
+from tests.patience import PATIENCE
+from tests.peer import peer
 from tests.sound.virtual import VirtualSound
 from voicews import Interrupted, PlaybackFinished, PlaybackStarted, VoiceClient
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tests.fakes import EarSpeaker, HandMicrophone
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews import Backoff, ClientConfig, Event, VoiceClient
 from voicews.config import Timeouts
 from voicews.dialects import Dialect

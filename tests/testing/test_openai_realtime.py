@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.fakes import EarSpeaker, HandMicrophone
+from tests.patience import PATIENCE
 from tests.testing.caller import LONG
 from voicews import (
     AudioFormat,
@@ -42,7 +43,6 @@ from voicews.testing.speech import hum
 FORMAT = AudioFormat(24000)
 SPEECH = hum("x" * 6, FORMAT)  # 0.3 s
 QUICK = ClientConfig(backoff=Backoff(initial=0.01, jitter=0.0, max_attempts=3), timeouts=Timeouts(close=3.0))
-PATIENCE = 15.0
 
 
 class Ears:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.config import AudioFormat
 from voicews.errors import ConfigError, InvalidState, SlowCallback
 from voicews.events import AudioReceived, CallbackError, Event, Message, Token, Transcript

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import HandMicrophone
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.audio.base import AudioSource
 from voicews.audio.silence import SilenceSource
 from voicews.buffers import DropOldestQueue

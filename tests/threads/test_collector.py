@@ -12,7 +12,8 @@ import pytest
 
 from tests.fakes import EarSpeaker
 from tests.line import Line, listening
-from tests.peer import PATIENCE, Call, peer
+from tests.patience import PATIENCE
+from tests.peer import Call, peer
 from voicews import Backoff, ClientConfig, ServerError, SoundOffered, State, VoiceClient, VoicewsError
 from voicews.audio.silence import SilenceSource
 from voicews.config import AudioFormat, Timeouts

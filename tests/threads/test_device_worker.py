@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.errors import AudioError
 from voicews.threads import device_worker
 from voicews.threads.device_worker import Abandoned, DeviceWorker

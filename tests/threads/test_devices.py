@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import EarSpeaker, HandMicrophone
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fakes import EarSpeaker
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.audio.base import AudioSink
 from voicews.audio.silence import NullSink
 from voicews.config import AudioFormat

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.peer import PATIENCE, Peer, peer, unused_port
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer, unused_port
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command
 from voicews.config import Limits, Timeouts, TlsSettings

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.peer import PATIENCE
+from tests.patience import PATIENCE
 from voicews.errors import DeviceLostError, DeviceNotFound
 from voicews.threads import reopening
 from voicews.threads.reopening import REOPENING, DeviceUser, Reopening

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer import PATIENCE, Peer, peer
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command, SendAudio, SendMessage, SendText
 from voicews.config import Limits, Timeouts, TlsSettings

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.fakes import EarSpeaker, HandMicrophone
-from tests.peer import PATIENCE, Peer, peer
+from tests.patience import PATIENCE
+from tests.peer import Peer, peer
 from voicews import (
     AudioReceived,
     Backoff,

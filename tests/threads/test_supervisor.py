@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.fakes import EarSpeaker, HandMicrophone
-from tests.peer import PATIENCE, peer, unused_port
+from tests.patience import PATIENCE
+from tests.peer import peer, unused_port
 from voicews import (
     AudioStalled,
     Backoff,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer import PATIENCE, peer
+from tests.patience import PATIENCE
+from tests.peer import peer
 from voicews import (
     Backoff,
     ClientConfig,
