@@ -39,6 +39,10 @@ from typing import Self
 
 __all__ = ["Ear", "VirtualSound"]
 
+_PROGRAM = shutil.which(
+    "pulseaudio", path=f"{os.environ.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}"
+)
+"""That of the system, or the one that script/bootstrap has unpacked where installing it would remove PipeWire."""
 _ASOUND = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
 
 
@@ -58,7 +62,9 @@ class VirtualSound:
     @staticmethod
     def missing() -> str | None:
         """What is not installed, or None."""
-        tools = [tool for tool in ("pulseaudio", "pactl", "parec", "pacat") if shutil.which(tool) is None]
+        tools = [tool for tool in ("pactl", "parec", "pacat") if shutil.which(tool) is None]
+        if _PROGRAM is None:
+            tools.append("pulseaudio")
         return (
             f"apt install pulseaudio pulseaudio-utils libasound2-plugins ({', '.join(tools)})"
             if tools
@@ -93,7 +99,13 @@ class VirtualSound:
         with (folder / "log").open("wb") as server_log:
             self._server = subprocess.Popen(
                 [
-                    *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"),
+                    *(
+                        _PROGRAM or "pulseaudio",
+                        "-n",
+                        "--daemonize=no",
+                        "--use-pid-file=no",
+                        "--exit-idle-time=-1",
+                    ),
                     *("-L", f"module-native-protocol-unix auth-anonymous=1 socket={folder}/native"),
                     *(
                         "-L",
