@@ -42,7 +42,7 @@ __all__ = ["Ear", "VirtualSound"]
 _PROGRAM = shutil.which(
     "pulseaudio", path=f"{os.environ.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}"
 )
-"""That of the system, or the one that script/bootstrap has unpacked where installing it would remove PipeWire."""
+"""The system's, or what script/bootstrap has unpacked where installing it would remove PipeWire."""
 _ASOUND = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
 
 
