@@ -51,6 +51,9 @@ TIERS = {
 }
 """The tier of each folder or file; what is not named holds unit tests.  CONTRIBUTING.md describes them."""
 
+PLACE = pytest.StashKey[int]()
+"""Where a test stands among all that were collected, before they were shuffled."""
+
 _HERE = Path(__file__).parent
 
 
@@ -78,7 +81,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark the tests with their tiers, and start the slow ones first: none shall come at the end."""
-    for item in items:
+    for place, item in enumerate(items):
+        item.stash[PLACE] = place
         item.add_marker(getattr(pytest.mark, _tier(item.path)))
         if STRETCH != 1:
             mark = item.get_closest_marker("timeout")

@@ -119,7 +119,7 @@ class Row:
 
 
 ROWS: list[Row] = []
-"""Of this run of pytest, in the order in which they were tried."""
+"""Of this process, in the order in which they were tried."""
 
 
 def record(row: Row) -> None:

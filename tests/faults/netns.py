@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-__all__ = ["CLIENT", "SERVER", "Cable", "Relay", "Unavailable"]
+__all__ = ["CLIENT", "SERVER", "Cable", "NotInstalled", "Relay", "Unavailable"]
 
 Side = Literal["client", "server"]
 CLIENT, SERVER = "10.203.7.1", "10.203.7.2"
@@ -39,6 +39,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class Unavailable(Exception):
     """This machine cannot do it; says why."""
+
+
+class NotInstalled(Unavailable):
+    """It could, with a program that is missing."""
 
 
 def _run(*command: str, check: bool = True) -> bool:
@@ -68,7 +72,7 @@ class Network(ABC):
         if os.geteuid() != 0:
             raise Unavailable("it needs root")
         if shutil.which("ip") is None:
-            raise Unavailable("it needs the command ip (iproute2)")
+            raise NotInstalled("it needs the command ip (iproute2)")
         try:
             for space in self._spaces.values():
                 _run("ip", "netns", "add", space)
@@ -146,7 +150,7 @@ class Cable(Network):
 
     def _firewall(self, *rule: str) -> None:
         if shutil.which("iptables") is None:
-            raise Unavailable("it needs the command iptables")
+            raise NotInstalled("it needs the command iptables")
         _run("ip", "netns", "exec", self._spaces["server"], "iptables", "-w", *rule)
 
 

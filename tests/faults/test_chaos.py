@@ -329,7 +329,7 @@ def test_chance(seed: int) -> None:
     go_through(seed)
 
 
-@pytest.mark.soak
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(QUICK, ALL))
 def test_much_chance(seed: int) -> None:
     go_through(seed)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import missing_part
 from tests.faults import disk_faults, matrix, sound_faults
 from tests.faults.apart import attempt_apart
 from tests.faults.conftest import Try
@@ -306,12 +307,13 @@ EXCUSED = {
 
 
 @pytest.mark.sound
+@pytest.mark.full
 @pytest.mark.parametrize("fault", sound_faults.FAULTS, ids=str)
 def test_a_sound_server(fault: Fault) -> None:
     family = "A real sound server and its drivers"
     if (missing := VirtualSound.missing()) is not None:
         matrix.record(Row(family, fault.name, "", None, {}, skipped=missing))
-        pytest.skip(missing)
+        missing_part(missing)
     attempt_apart("tests.faults.sound_faults", fault, family, excused=EXCUSED.get(fault.name))
 
 

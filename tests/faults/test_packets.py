@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.conftest import missing_part
 from tests.faults import matrix
 from tests.faults.conftest import Try
 from tests.faults.matrix import Ends, Fault, Recovers, Row
-from tests.faults.netns import SERVER, Cable, Network, Relay, Unavailable
+from tests.faults.netns import SERVER, Cable, Network, NotInstalled, Relay, Unavailable
 from tests.faults.trial import NOTICED, Trial
 from voicews import Disconnected, FramesDropped, Reconnecting
 from voicews.testing import FaultServer
@@ -168,21 +169,21 @@ RELAY = [
 
 
 @pytest.fixture(scope="module")
-def cable() -> Iterator[Cable | str]:
+def cable() -> Iterator[Cable | Unavailable]:
     yield from _made(Cable())
 
 
 @pytest.fixture(scope="module")
-def relay() -> Iterator[Relay | str]:
+def relay() -> Iterator[Relay | Unavailable]:
     yield from _made(Relay(seed=5))
 
 
-def _made(network: N) -> Iterator[N | str]:
+def _made(network: N) -> Iterator[N | Unavailable]:
     """The network, or why there is none."""
     try:
         network.__enter__()
     except Unavailable as error:
-        yield str(error)
+        yield error
         return
     try:
         yield network
@@ -190,21 +191,25 @@ def _made(network: N) -> Iterator[N | str]:
         network.__exit__()
 
 
-def _try_on(network: Network | str, fault: PacketFault, attempt: Try) -> None:
+def _try_on(network: Network | Unavailable, fault: PacketFault, attempt: Try) -> None:
     try:
-        if isinstance(network, str):
-            raise Unavailable(network)
+        if isinstance(network, Unavailable):
+            raise network
         attempt(fault.on(network), FAMILY)
     except Unavailable as error:
         matrix.record(Row(FAMILY, fault.name, "", None, {}, skipped=str(error)))
+        if isinstance(error, NotInstalled):
+            missing_part(str(error))
         pytest.skip(str(error))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", CABLE, ids=str)
-def test_cable(fault: PacketFault, cable: Cable | str, attempt: Try) -> None:
+def test_cable(fault: PacketFault, cable: Cable | Unavailable, attempt: Try) -> None:
     _try_on(cable, fault, attempt)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", RELAY, ids=str)
-def test_relay(fault: PacketFault, relay: Relay | str, attempt: Try) -> None:
+def test_relay(fault: PacketFault, relay: Relay | Unavailable, attempt: Try) -> None:
     _try_on(relay, fault, attempt)

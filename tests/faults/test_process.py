@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing_part
 from tests.faults import process_faults
 from tests.faults.apart import attempt_apart
 from tests.faults.matrix import Fault
@@ -92,7 +93,7 @@ def test_a_child_process_is_refused_and_leaves_the_parent_alone(
     environment = QUIET
     if drivers:
         if (missing := VirtualSound.missing()) is not None:
-            pytest.skip(missing)
+            missing_part(missing)
         sound = VirtualSound(rate=16000)
         request.addfinalizer(sound.stop)
         sound.start()

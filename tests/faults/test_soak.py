@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_short_soak() -> None:
     result = Soak(seconds=12.0, reconnects=4).run()
     assert list(result.broken()) == []

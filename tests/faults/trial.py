@@ -95,6 +95,7 @@ class Trial:
             tls = TlsSettings(ca_file=self.server.ca_file)
             self.config = dataclasses.replace(self.config, tls=tls)
         self._voice: VoiceClient | None = None
+        self._making = threading.Lock()
         self._finished = False
 
     # -- the server's side ----------------------------------------------------------------------
@@ -112,15 +113,16 @@ class Trial:
 
     @property
     def voice(self) -> VoiceClient:
-        if self._voice is None:
-            self._voice = VoiceClient(
-                self.fault.dialect(self.url),
-                microphone=self.microphone,
-                speaker=self.speaker,
-                config=self.config,
-            )
-            self._voice.on(Event, self._note)
-        return self._voice
+        with self._making:  # the test and its watch may both be the first to ask for it
+            if self._voice is None:
+                self._voice = VoiceClient(
+                    self.fault.dialect(self.url),
+                    microphone=self.microphone,
+                    speaker=self.speaker,
+                    config=self.config,
+                )
+                self._voice.on(Event, self._note)
+            return self._voice
 
     def _note(self, event: Event) -> None:
         with self.news:

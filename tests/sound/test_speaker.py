@@ -61,6 +61,7 @@ class Bystander:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_minute_without_a_hole_of_our_making(sound: VirtualSound) -> None:
     speaker, pcm = Speaker(), counting(16000 * 60)
     speaker.open(MONO)
