@@ -137,7 +137,7 @@ def arguments_of(value: object) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
-_STANDARD_ALPHABET = str.maketrans("-_", "+/")
+_STANDARD_BASE64 = str.maketrans("-_", "+/", "\r\n\t")
 
 
 def base64_of(text: str) -> bytes | None:
@@ -149,7 +149,7 @@ def base64_of(text: str) -> bytes | None:
         return base64.b64decode(text, validate=True)
     except ValueError:
         pass  # not the way most servers write it
-    digits = "".join(text.split()).translate(_STANDARD_ALPHABET).rstrip("=")
+    digits = text.translate(_STANDARD_BASE64).strip().rstrip("=")
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True) or None
     except ValueError:
