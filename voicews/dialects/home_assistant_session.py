@@ -394,7 +394,7 @@ class HomeAssistantSession(Session):
 
     def _run_accepted(self, run: _Run, data: Json) -> list[Event]:
         success, error = loose_truth(data.get("success")), error_of(data, "error")
-        if success or (success is None and not error):
+        if success or not (error or data.get("success") is False):
             return [] if success else self._complaints.misshapen(data, "result")
         reason = text_of(error, "message") or "the pipeline could not be run"
         code = text_of(error, "code")
