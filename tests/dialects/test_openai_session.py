@@ -699,6 +699,29 @@ def test_a_call_in_the_summary_too_is_called_once() -> None:
         assert talk.call(call_id=f"d{number}") == []
 
 
+def test_a_call_of_which_only_the_beginning_is_told() -> None:
+    talk = Talk()
+    talk.begin()
+    item = {"type": "function_call", "id": "i2", "call_id": "c1", "name": "light", "arguments": ""}
+    assert talk.hear("response.output_item.added", response_id="r1", item=item) == []
+    assert talk.hear("response.function_call_arguments.delta", call_id="c1", delta='{"on": true}') == []
+    assert talk.done() == [ToolCall("c1", "light", {"on": True}), ResponseDone()]
+    talk.begin("r2")
+    assert talk.done("r2") == [ResponseDone()]
+
+
+def test_an_end_of_another_answer_in_between_loses_no_text() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.session.send(SendText("And?"))
+    talk.done("other")
+    talk.error("conversation_already_has_active_response")
+    talk.said()
+    assert talk.sound(0.1) == [AudioReceived(bytes(4800), FORMAT)]
+    assert talk.done() == []
+    assert talk.said_kinds() == ["response.create"]
+
+
 @pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
 def test_a_call_that_was_not_finished_is_not_called(status: str) -> None:
     talk = Talk()

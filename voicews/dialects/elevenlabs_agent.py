@@ -307,8 +307,8 @@ class _AgentSession(Session):
         self._samples = WholeSamples(dialect.output_format)
         self._interrupted_at = -1.0
         self._speaking = False
+        self._guess = ""
         self._stop_told = False
-        self._partial = ""
         self._settled: str | None = None
         """What was taken for the user's words as the agent answered before it had told them."""
         self._responding = False
@@ -472,19 +472,19 @@ class _AgentSession(Session):
             self._typed.clear()
             self._stop_told = self._calls_off = False
             self._settled = None
-        self._speaking, self._partial = True, text.strip()
-        return [*events, Transcript("user", self._partial, final=False)]
+        self._speaking, self._guess = True, text.strip()
+        return [*events, Transcript("user", self._guess, final=False)]
 
     def _transcript(self, data: Json) -> list[Event] | None:
         text = text_of(object_of(data, "user_transcription_event"), "user_transcript")
         if text is None:
             return None
-        text = text.strip()
+        text, self._guess = text.strip(), ""
         if text in self._typed:
             self._typed.remove(text)
             return []
         ended, settled = self._end_speech(), self._settled
-        self._settled, self._partial, self._stop_told = None, "", False
+        self._settled, self._stop_told = None, False
         self._interrupted_at = -1.0  # what is late has come before this
         if settled is not None:
             # It belongs to what is answered already.
@@ -563,9 +563,9 @@ class _AgentSession(Session):
         if self._speaking:
             # The agent answers, whether it has told that the user's turn is over or not.
             events += self._end_speech()
-            if self._partial:
-                self._settled = self._partial
-                events.append(Transcript("user", self._partial))
+            if self._guess:
+                self._settled, self._guess = self._guess, ""
+                events.append(Transcript("user", self._settled))
         return events if self._unwanted else [*events, ResponseStarted()]
 
     def _end_answer(self) -> list[Event]:

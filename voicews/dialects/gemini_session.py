@@ -129,7 +129,7 @@ class GeminiSession(Session):
         self._in_turn = False
         self._silent = 0.0
         self._speaking = self._tells_activity = False
-        self._words = ""
+        self._words = self._hypothesis = ""
         self._told_words: str | None = None
         # The server.
         self._samples = WholeSamples(rules.speaks_in)
@@ -208,7 +208,9 @@ class GeminiSession(Session):
             case InterruptResponse():
                 # The server has no word for it, but nobody has to listen.
                 self._hushed = self._responding
-                has_spoken = bool(self._words) or (self._told_words is not None and not self._responding)
+                has_spoken = bool(self._words or self._hypothesis) or (
+                    self._told_words is not None and not self._responding
+                )
                 self._calls_off = self._asked or has_spoken or bool(self._calls)
             case ToolResult(call_id=call_id, result=result, error=error):
                 self._return(call_id, {"error": error} if error is not None else {"output": result})
@@ -362,8 +364,7 @@ class GeminiSession(Session):
             return [Transcript("user", self._told_words, replaces=earlier)]
         if text:
             events += self._begin_utterance()
-            self._calls_off = False  # what was called off is the answer to the words before
-            self._words = _joined(self._words, text)
+            self._words, self._hypothesis = _joined(self._words, text), ""
             events.append(Transcript("user", self._words.strip(), final=False))
         return events + self._end_utterance() if loose_truth(transcription.get("finished")) else events
 
@@ -371,12 +372,13 @@ class GeminiSession(Session):
         text = text_of(transcription, "text")
         if not text:
             return []
-        words = _joined(self._words, text)
-        return [*self._begin_utterance(), Transcript("user", words.strip(), final=False)]
+        self._hypothesis = _joined(self._words, text)
+        return [*self._begin_utterance(), Transcript("user", self._hypothesis.strip(), final=False)]
 
     def _begin_utterance(self) -> list[Event]:
         """Words show that the user speaks, where the server does not say it."""
         self._told_words = None
+        self._calls_off = False  # what was called off is the answer to the words before
         events = [] if self._words else self._begin_turn()
         if self._speaking or self._tells_activity:
             return events
@@ -385,7 +387,8 @@ class GeminiSession(Session):
 
     def _end_utterance(self) -> list[Event]:
         events: list[Event] = [SpeechStopped()] if self._speaking else []
-        words, self._words, self._speaking = self._words.strip(), "", False
+        words, self._speaking = self._words.strip(), False
+        self._words = self._hypothesis = ""
         if words:
             self._told_words = words
             events.append(Transcript("user", words))

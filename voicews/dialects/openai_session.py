@@ -174,6 +174,8 @@ class OpenAISession(Session):
         """Those whose results nobody wants to be answered."""
         self._names: dict[str, str] = {}
         self._arguments: dict[str, str] = {}
+        self._begun_calls: dict[str, Json] = {}
+        """Those of the present answer of which only the beginning was told."""
         self._nameless: set[str] = set()
         # What is waited for.
         self._heard_of = False
@@ -619,6 +621,7 @@ class OpenAISession(Session):
             events += self._end_speech("otherwise")
         self._asked = self._due = self._text_in_turn = False
         self._calls.clear()
+        self._begun_calls.clear()
         self._samples.forget()
         self._answer = Answer(name)
         self._know(self._answer)
@@ -697,6 +700,8 @@ class OpenAISession(Session):
         events = self._what_went_wrong(status, response)
         known = self._known.get(name) if name is not None else None
         if known is not None and known.over:
+            if self._wants_answer and self._answer is None:
+                self._ask()
             return events
         items = items_of(response, "output")
         if self._answer is None:
@@ -714,7 +719,7 @@ class OpenAISession(Session):
             else:
                 answer.read(response)
         if not answer.unwanted and status not in _UNFINISHED:
-            for item in items:
+            for item in [*items, *self._begun_calls.values()]:
                 if item.get("type") == "function_call":
                     events += self._call(item) or []
         events += self._end_of(answer)
@@ -756,6 +761,8 @@ class OpenAISession(Session):
         call_id, name = text_of(item, "call_id"), text_of(item, "name")
         if item.get("type") == "function_call" and call_id and name and call_id not in self._names:
             self._name(call_id, name)
+            if len(self._begun_calls) < _UTTERANCES:
+                self._begun_calls[call_id] = {**item, "response_id": data.get("response_id")}
         return []
 
     def _name(self, call_id: str, name: str) -> None:
@@ -793,7 +800,7 @@ class OpenAISession(Session):
         self._nameless.discard(call_id)
         self._name(call_id, "")
         given = data.get("arguments")
-        arguments = arguments_of(in_pieces if given is None else given)
+        arguments = arguments_of(in_pieces if given is None or given == "" else given)
         self._calls[call_id] = text_of(data, "item_id")
         if len(self._calls) > _CALLS:
             del self._calls[next(iter(self._calls))]
