@@ -1057,6 +1057,20 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
     assert talk.said_kinds() == ["response.create"]
 
 
+@pytest.mark.parametrize(("before", "replaced"), [("Well,", "Well,"), ("", None)])
+def test_an_answer_that_was_given_up_and_goes_on_is_told_to_its_end(
+    before: str, replaced: str | None
+) -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words(before)
+    assert wait(talk, 16)[-1] == ResponseDone()
+    assert talk.words(" yes.") == [Token(" yes.")]
+    assert talk.sound(0.1) == [AudioReceived(bytes(4800), FORMAT)]
+    assert talk.done() == [Transcript("assistant", f"{before} yes.", replaces=replaced)]
+    assert talk.done() == []
+
+
 def test_an_answer_that_never_begins_is_given_up() -> None:
     talk = Talk()
     talk.session.send(SendText("Hello"))

@@ -319,14 +319,15 @@ class OpenAISession(Session):
         self._correct(answer)
 
     def _correct(self, answer: Answer) -> None:
-        """What was not heard was not said: the server forgets it, and so does the history."""
+        """The text is another than was told.  What was not heard was not said: the server forgets it, and so
+        does the history."""
         old, new = answer.told, answer.text
         if old is None or old == new:
             return
         answer.told = new
         waiting = next((line for line in self._held if line.text == old), None)
         if waiting is None:
-            self._owed.append(Transcript("assistant", new, replaces=old))
+            self._owed.append(Transcript("assistant", new, replaces=old or None))
             return
         place = self._held.index(waiting)
         self._held[place : place + 1] = [Transcript("assistant", new)] if new else []
@@ -700,6 +701,10 @@ class OpenAISession(Session):
         events = self._what_went_wrong(status, response)
         known = self._known.get(name) if name is not None else None
         if known is not None and known.over:
+            # It was given up too early, or ended by a message about another, and has gone on.
+            if not known.hushed:
+                self._correct(known)
+            events, self._owed = [*events, *self._owed], []
             if self._wants_answer and self._answer is None:
                 self._ask()
             return events
