@@ -968,6 +968,14 @@ def test_a_turn_ends_although_nobody_says_so(kind: str, fields: dict[str, Any]) 
     next_turn(talk)
 
 
+@pytest.mark.parametrize("item", ["u0", None])
+def test_late_words_of_the_turn_before_do_not_end_this_one(item: str | None) -> None:
+    talk = Talk()
+    talk.speak()
+    assert talk.hear(f"{HEARD}.completed", item_id=item, transcript="Hello") == [Transcript("user", "Hello")]
+    assert talk.stop() == [SpeechStopped()]
+
+
 def test_an_answer_does_not_wait_for_words_under_a_name_that_never_comes() -> None:
     talk = Talk(turn_detection=None)
     talk.commit("u1")

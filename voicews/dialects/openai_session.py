@@ -599,7 +599,8 @@ class OpenAISession(Session):
             del self._awaited[item_id]
         elif self._awaited and not self._speaking:
             self._awaited.popitem()  # under another name than it was announced by
-        heard_it = self._speaking and item_id in ("", self._spoken_item)
+        # Without names, they may be those of the turn before.
+        heard_it = self._speaking and item_id == self._spoken_item
         return self._end_speech("otherwise") if heard_it else []
 
     def _release(self) -> Sequence[Event]:
