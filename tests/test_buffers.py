@@ -72,7 +72,8 @@ class QueueMachine(RuleBasedStateMachine):
                 self.queue.put(item, urgent=urgent)
                 return
         self.queue.put(item, urgent=urgent)
-        self.model.insert(0 if urgent else len(self.model), item)
+        kept = [place for place, old in enumerate(self.model, 1) if not self.may_go(old)]
+        self.model.insert(max(kept, default=0) if urgent else len(self.model), item)
         self.unfinished += 1
 
     @rule(nowait=st.booleans())
@@ -213,6 +214,14 @@ def test_urgent_goes_first() -> None:
     some = filled(3, Item(1, True), Item(2, True))
     some.put(Item(3, False), urgent=True)
     assert some.get() == Item(3, False)
+
+
+def test_urgent_does_not_overtake_what_may_not_be_dropped() -> None:
+    """Else an interruption would come before the text whose answer it is to stop."""
+    some = filled(9, Item(1, True), Item(2, False), Item(3, True))
+    some.put(Item(4, False), urgent=True)
+    some.put(Item(5, False), urgent=True)
+    assert [item.number for item in some.drain()] == [1, 2, 4, 5, 3]
 
 
 def test_put_nowait_is_put() -> None:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from voicews.errors import ConfigError
@@ -60,7 +60,10 @@ class DropOldestQueue(queue.Queue[T]):
     # -- producers ------------------------------------------------------------------------
 
     def put(self, item: T, block: bool = True, timeout: float | None = None, *, urgent: bool = False) -> None:
-        """Append an item, or with ``urgent`` put it before all others.  Never waits.
+        """Append an item, or with ``urgent`` put it before all that may be dropped.  Never waits.
+
+        An urgent item does not overtake what may not be dropped: an interruption concerns what was said
+        before it.
 
         ``block`` and ``timeout`` are there for :class:`queue.Queue`'s sake and mean nothing.
         A droppable item that finds no room because nothing older may go is itself dropped
@@ -76,7 +79,7 @@ class DropOldestQueue(queue.Queue[T]):
             if len(self.queue) >= self.maxsize and not self._make_room(item):
                 return
             if urgent:
-                self.queue.appendleft(item)
+                self.queue.insert(self._place_of_urgent(self.queue), item)
             else:
                 self.queue.append(item)
             self.unfinished_tasks += 1
@@ -86,6 +89,12 @@ class DropOldestQueue(queue.Queue[T]):
     def put_nowait(self, item: T) -> None:
         """The same as :meth:`put`."""
         self.put(item)
+
+    def _place_of_urgent(self, items: Iterable[T]) -> int:
+        """Behind the last item that may not be dropped.  Call under the lock."""
+        if self._droppable is None:
+            return 0
+        return max((place for place, old in enumerate(items, 1) if not self._droppable(old)), default=0)
 
     def _make_room(self, item: T) -> bool:
         """Drop the oldest droppable item; False if that is ``item`` itself.  Call under the lock."""

@@ -25,6 +25,7 @@ import base64
 import dataclasses
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from voicews.events import Event, SoundOffered, Transcript
 from voicews.history import History
 from voicews.tools import Tool
 
-__all__ = ["replay"]
+__all__ = ["Stage", "happenings", "replay"]
 
 DATA = Path(__file__).parent / "data"
 
@@ -48,7 +49,7 @@ def replay(dialect: Dialect, name: str) -> History:
     Raises:
         AssertionError: something else followed than the file says; the message names the line.
     """
-    stage = _Stage(dialect)
+    stage = Stage(dialect)
     lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -57,7 +58,17 @@ def replay(dialect: Dialect, name: str) -> History:
     return stage.history
 
 
-class _Stage:
+def happenings(name: str) -> list[tuple[str, Any]]:
+    """What happens in ``data/NAME.jsonl``, without what has to follow from it: kinds of lines and values."""
+    lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [item for line in lines if line.strip() for item in json.loads(line).items()]
+    return [item for item in found if item[0] not in _EXPECTED]
+
+
+_EXPECTED = ("note", "is", "event", "client", "client binary", "raises")
+
+
+class Stage:
     """The session, and what followed from what happened last."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -80,12 +91,32 @@ class _Stage:
                 assert self._followed.pop(0) == line, where
             case _:
                 self.expect_nothing(where)
-                self._happen(kind, value)
+                self.happen(kind, value)
+
+    def take(self) -> list[dict[str, Any]]:
+        """What has followed since one last looked."""
+        followed, self._followed = self._followed, []
+        return followed
+
+    @property
+    def session(self) -> Session:
+        """The present one."""
+        assert self._session is not None
+        return self._session
+
+    def copy(self) -> Stage:
+        """Another one, at the same point of the conversation."""
+        other = Stage(self._dialect)
+        parts = (self._session, self._offers, self._followed)
+        other._session, other._offers, other._followed = deepcopy(parts, {id(self._dialect): self._dialect})
+        other.history = History(turns=self.history.turns)
+        return other
 
     def expect_nothing(self, where: str) -> None:
         assert self._followed == [], f"before {where}"
 
-    def _happen(self, kind: str, value: Any) -> None:
+    def happen(self, kind: str, value: Any) -> None:
+        """A line's kind and value, without what has to follow."""
         if kind == "begin":
             tools = [Tool(**tool) for tool in value.get("tools", ())]
             self._session = self._dialect.begin(self._session, self.history, tools)
@@ -101,7 +132,8 @@ class _Stage:
                 if name == "SendText":
                     self.history.add("user", fields["text"])
             case "collected":
-                self._tell(self._session.collected(self._offers[-1], _sound(value)))
+                if self._offers:  # else it was lost
+                    self._tell(self._session.collected(self._offers[-1], _sound(value)))
             case "tick":
                 self._tell(self._session.tick(value))
             case "finish":

@@ -20,11 +20,13 @@ from voicews.events import (
     AudioReceived,
     Event,
     Interrupted,
+    Message,
     ResponseDone,
     ResponseStarted,
     ServerError,
     SessionExpiring,
     SpeechStarted,
+    SpeechStopped,
     Token,
     ToolCall,
     Transcript,
@@ -45,7 +47,7 @@ def text(role: str, content: str) -> dict[str, Any]:
     return {"type": "ConversationText", "role": role, "content": content}
 
 
-def request(*calls: tuple[str, str], **more: Any) -> dict[str, Any]:
+def request(*calls: tuple[str, Any], **more: Any) -> dict[str, Any]:
     functions = [
         {"id": call_id, "name": "get_time", "arguments": arguments, "client_side": True, **more}
         for call_id, arguments in calls
@@ -279,7 +281,7 @@ def test_late_sound_of_an_interrupted_answer_is_dropped() -> None:
     tell(session, b"\1\2", STARTED)
     assert tell(session, b"\3\4", {"type": "LatencyReport"}, b"\5\6")[1:] == []
     tell(session, {"type": "AgentThinking", "content": ""})
-    assert tell(session, b"\7\7") == [ResponseStarted(), AudioReceived(b"\7\7", SOUND)]
+    assert tell(session, b"\7\7")[-2:] == [ResponseStarted(), AudioReceived(b"\7\7", SOUND)]
 
 
 def test_sound_after_a_cough_is_heard() -> None:
@@ -324,7 +326,7 @@ def test_what_was_written_is_not_told_again() -> None:
 
 @pytest.mark.parametrize("word", [text("system", "a"), {"type": "ConversationText", "role": "user"}])
 def test_a_text_of_nobody_is_a_message(word: dict[str, Any]) -> None:
-    assert [type(event).__name__ for event in tell(ready(), word)] == ["Message"]
+    assert tell(ready(), word)[0] == Message(word)
 
 
 # -- functions --------------------------------------------------------------------------------------
@@ -359,8 +361,27 @@ def test_arguments_that_are_no_object_are_answered_at_once() -> None:
     assert (answer["id"], answer["content"]) == ("f1", '{"error": "the arguments are no JSON object"}')
 
 
-def test_functions_of_the_server_are_its_own() -> None:
-    assert tell(ready(), request(("f1", "{}"), client_side=False)) == []
+@pytest.mark.parametrize(
+    ("arguments", "told"), [({"a": 1}, {"a": 1}), ('{"a": 1}', {"a": 1}), (None, {}), ("", {}), ("null", {})]
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_arguments_in_any_form(arguments: Any, told: dict[str, Any], listed: bool) -> None:
+    word = request(("f1", arguments))
+    if not listed:
+        [word["functions"]] = word["functions"]
+    assert tell(ready(), word) == [ToolCall("f1", "get_time", told)]
+
+
+@pytest.mark.parametrize("arguments", [[], 7, "light", False])
+def test_other_arguments_are_refused_to_the_server(arguments: Any) -> None:
+    session = ready()
+    assert [type(event) for event in tell(session, request(("f1", arguments)))] == [ServerError]
+    assert [answer["id"] for answer in said(session)] == ["f1"]
+
+
+@pytest.mark.parametrize("client_side", [False, "false", 0])
+def test_functions_of_the_server_are_its_own(client_side: Any) -> None:
+    assert tell(ready(), request(("f1", "{}"), client_side=client_side)) == []
     assert tell(ready(), request(("f1", "{}"), name=None)) == []
 
 
@@ -374,6 +395,116 @@ def test_calls_without_end_do_not_fill_the_memory() -> None:
 
 def test_only_a_call_that_was_told_can_be_cancelled() -> None:
     assert tell(ready(), {"type": "FunctionCallCancelled", "functions": [{"id": "f1"}, {}]}) == []
+
+
+# -- what never comes, or otherwise -------------------------------------------------------------------
+
+
+def is_silent(session: Session) -> bool:
+    """The next answer is not heard of, but the one after it is."""
+    events = tell(session, {"type": "AgentStartedSpeaking"}, text("assistant", "No."), b"\1\1", DONE)
+    assert tell(session, text("user", "Next."), b"\2\2", text("assistant", "Yes."), DONE) == [
+        Transcript("user", "Next."),
+        ResponseStarted(),
+        AudioReceived(b"\2\2", SOUND),
+        Token("Yes."),
+        Transcript("assistant", "Yes."),
+        ResponseDone(),
+    ]
+    return events == []
+
+
+def test_an_answer_to_what_was_written_or_said_can_be_called_off() -> None:
+    session = ready()
+    session.send(SendText("Hello."))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+    tell(session, STARTED, text("user", "Hello."))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+
+
+def test_the_answer_to_a_result_can_be_called_off_while_the_call_lasts() -> None:
+    session = ready()
+    tell(session, request(("f1", "{}")))
+    session.send(InterruptResponse())
+    session.send(ToolResult("f1", "on"))
+    assert is_silent(session)
+
+
+@pytest.mark.parametrize(
+    "anew", [SendText("Hello."), STARTED, text("user", "Hello.")], ids=["text", "speech", "words"]
+)
+def test_the_answer_to_what_comes_after_is_heard(anew: Any) -> None:
+    session = ready()
+    session.send(SendText("Never mind."))
+    session.send(InterruptResponse())
+    session.send(anew) if isinstance(anew, SendText) else tell(session, anew)
+    assert ResponseStarted() in tell(session, b"\1\1")
+
+
+def test_an_answer_whose_end_is_lost_is_ended_by_the_next_words() -> None:
+    session = ready()
+    tell(session, text("assistant", "One."), b"\1\1")
+    assert tell(session, text("user", "And?"), text("assistant", "Two.")) == [
+        Transcript("assistant", "One."),
+        ResponseDone(),
+        Transcript("user", "And?"),
+        ResponseStarted(),
+        Token("Two."),
+    ]
+
+
+def test_an_answer_that_never_ends_is_given_up() -> None:
+    session = ready()
+    tell(session, text("assistant", "One."))
+    for now in range(4):
+        tell(session, b"\1\1")
+        assert session.tick(now) == []
+    assert [session.tick(now) for now in range(10, 15)] == [
+        [],
+        [],
+        [],
+        [Transcript("assistant", "One."), ResponseDone()],
+        [],
+    ]
+
+
+def test_a_turn_ends_although_its_words_are_never_told() -> None:
+    session = ready()
+    tell(session, STARTED)
+    assert tell(session, b"\1\1") == [SpeechStopped(), ResponseStarted(), AudioReceived(b"\1\1", SOUND)]
+    assert tell(session, text("user", "Hello"))[-1] == Transcript("user", "Hello")
+    tell(session, DONE)
+    session.finish()
+    tell(session, b"\1\1", DONE)
+    assert session.finished
+
+
+def test_what_is_said_later_is_no_echo_of_what_was_written() -> None:
+    session = ready()
+    session.send(SendText("Stop"))
+    tell(session, text("assistant", "Yes?"), DONE)
+    assert tell(session, text("user", "Stop")) == [Transcript("user", "Stop")]
+    session.send(SendText("Stop"))
+    tell(session, STARTED)
+    assert tell(session, text("user", "Stop")) == [SpeechStopped(), Transcript("user", "Stop")]
+
+
+def test_a_server_that_converses_has_accepted_the_settings() -> None:
+    session = make().begin(None, History())
+    tell(session, WELCOME, text("assistant", "Hello."))
+    assert session.ready
+
+
+@pytest.mark.parametrize("field", ["description", "message", "error"])
+def test_an_error_that_is_told_elsewhere(field: str) -> None:
+    assert tell(ready(), {"type": "Warning", field: "slow"}) == [ServerError("slow")]
+    assert tell(ready(), {"type": "InjectionRefused", field: "slow"}) == [
+        ServerError("slow", "InjectionRefused")
+    ]
+    with pytest.raises(ServiceError, match="slow"):
+        tell(ready(), {"type": "Error", field: "slow"})
 
 
 # -- signs of life, and the end -----------------------------------------------------------------------

@@ -19,7 +19,6 @@ from voicews.errors import (
     ConfigError,
     ConnectFailed,
     ConnectionClosed,
-    RemoteProtocolError,
     ServiceError,
 )
 from voicews.events import (
@@ -33,6 +32,7 @@ from voicews.events import (
     SpeechStarted,
     SpeechStopped,
     Token,
+    ToolCall,
     Transcript,
 )
 from voicews.history import History, Turn
@@ -300,11 +300,18 @@ def test_a_server_that_tells_no_formats_has_the_expected_ones() -> None:
     assert tell(session, audio(b"\1\2"))[-1] == AudioReceived(b"\1\2", AudioFormat(24000))
 
 
-def test_sound_that_is_no_base64() -> None:
-    word = {"type": "audio", "audio_event": {"audio_base_64": "!", "event_id": 1}}
-    with pytest.raises(RemoteProtocolError, match="base64") as caught:
-        tell(ready(), word)
-    assert caught.value.code == 1007
+@pytest.mark.parametrize("sound", ["!", "A", "no base64", "\xe9"])
+def test_sound_that_is_no_base64_costs_its_message(sound: str) -> None:
+    session = ready()
+    word = {"type": "audio", "audio_event": {"audio_base_64": sound, "event_id": 1}}
+    assert [type(event) for event in tell(session, word, word)] == [Message, ServerError, Message]
+    assert tell(session, audio(b"\1\1"))[-1] == AudioReceived(b"\1\1", SOUND)
+
+
+@pytest.mark.parametrize("sound", ["-_8", "-_8=", "+/8", "+/8=\n", "+\r\n/8="])
+def test_base64_in_any_form(sound: str) -> None:
+    word = {"type": "audio", "audio_event": {"audio_base_64": sound, "event_id": 1}}
+    assert tell(ready(), word)[-1] == AudioReceived(b"\xfb\xff", SOUND)
 
 
 # -- turns ------------------------------------------------------------------------------------------
@@ -421,12 +428,18 @@ def test_a_correction_tells_what_it_replaces() -> None:
 @pytest.mark.parametrize("word", [word for word in WORDS if word["type"] not in ("interruption", "error")])
 def test_a_word_without_its_content_is_a_message(word: dict[str, Any]) -> None:
     bare = {"type": word["type"]}
-    expected = [] if "metadata" in word["type"] else [Message(bare)]
-    assert tell(ready(), bare) == expected
+    told = tell(ready(), bare)
+    if "metadata" in word["type"]:
+        assert told == []
+    else:
+        assert told[0] == Message(bare)
+        assert [type(event) for event in told[1:]] == [ServerError]
 
 
 def test_sound_in_a_binary_message_is_none() -> None:
-    assert ready().receive(b"\1\2") == [Message(b"\1\2")]
+    message, why = ready().receive(b"\1\2")
+    assert message == Message(b"\1\2")
+    assert isinstance(why, ServerError)
 
 
 # -- functions --------------------------------------------------------------------------------------
@@ -445,6 +458,132 @@ def test_results(result: Any, error: str | None, told: str) -> None:
     assert said(session) == [
         {"type": "client_tool_result", "tool_call_id": "t1", "result": told, "is_error": error is not None}
     ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"), [({"a": 1}, {"a": 1}), ('{"a": 1}', {"a": 1}), (None, {}), ("", {})]
+)
+def test_parameters_in_any_form(parameters: Any, told: dict[str, Any]) -> None:
+    call = {"tool_name": "light", "tool_call_id": "t1", "parameters": parameters}
+    word = {"type": "client_tool_call", "client_tool_call": call}
+    assert tell(ready(), word) == [ToolCall("t1", "light", told)]
+
+
+@pytest.mark.parametrize("parameters", [[], 7, "[1]", "light", False])
+def test_other_parameters_are_refused_to_the_server(parameters: Any) -> None:
+    session = ready()
+    call = {"tool_name": "light", "tool_call_id": "t1", "parameters": parameters}
+    assert tell(session, {"type": "client_tool_call", "client_tool_call": call}) == []
+    [result] = said(session)
+    assert (result["tool_call_id"], result["is_error"]) == ("t1", True)
+
+
+# -- what never comes, or otherwise -----------------------------------------------------------------
+
+
+def is_silent(session: Session) -> bool:
+    """The next answer is not heard of, but the one after it is."""
+    events = tell(session, response("No."), audio(b"\1\1", 50))
+    for _ in range(4):
+        events += session.tick(0.0)
+    tell(session, heard("Next."))
+    assert tell(session, audio(b"\2\2", 60), response("Yes.")) == [
+        ResponseStarted(),
+        AudioReceived(b"\2\2", SOUND),
+        Transcript("assistant", "Yes."),
+    ]
+    return all(isinstance(event, SpeechStopped) for event in events)
+
+
+def test_an_answer_to_what_was_written_or_said_can_be_called_off() -> None:
+    session = ready()
+    session.send(SendText("Hello."))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+    session = ready()
+    tell(session, TENTATIVE, heard("Hello."))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+
+
+def test_the_answer_to_a_result_can_be_called_off_while_the_call_lasts() -> None:
+    session = ready()
+    tell(session, CALL)
+    session.send(InterruptResponse())
+    session.send(ToolResult("t1", "on"))
+    assert is_silent(session)
+
+
+@pytest.mark.parametrize(
+    "anew", [SendText("Hello."), TENTATIVE, heard("Hello.")], ids=["text", "speech", "words"]
+)
+def test_the_answer_to_what_comes_after_is_heard(anew: Any) -> None:
+    session = ready()
+    session.send(SendText("Never mind."))
+    session.send(InterruptResponse())
+    session.send(anew) if isinstance(anew, SendText) else tell(session, anew)
+    assert ResponseStarted() in tell(session, audio(b"\1\1"))
+
+
+def test_a_turn_ends_although_nobody_says_so() -> None:
+    session = ready()
+    tell(session, TENTATIVE)
+    assert tell(session, response("Hi.")) == [
+        SpeechStopped(),
+        Transcript("user", "hel"),
+        ResponseStarted(),
+        Transcript("assistant", "Hi."),
+    ]
+    assert tell(session, heard("hello")) == [Transcript("user", "hello", replaces="hel")]
+    session.finish()
+    for _ in range(4):
+        session.tick(0.0)
+    assert session.finished
+
+
+def test_what_is_said_later_is_no_echo_of_what_was_written() -> None:
+    session = ready()
+    session.send(SendText("Stop"))
+    tell(session, response("Yes?"))
+    for _ in range(4):
+        session.tick(0.0)
+    assert tell(session, heard("Stop")) == [SpeechStopped(), Transcript("user", "Stop")]
+    session.send(SendText("Stop"))
+    tell(session, TENTATIVE)
+    assert tell(session, heard("Stop")) == [SpeechStopped(), Transcript("user", "Stop")]
+
+
+@pytest.mark.parametrize("number", [10**14, 10**20, "7", float("inf")])
+@pytest.mark.parametrize("word", [heard("Hello."), response("Yes?")], ids=["user", "agent"])
+def test_no_number_silences_all_answers(number: Any, word: dict[str, Any]) -> None:
+    session = ready()
+    tell(session, {"type": "interruption", "interruption_event": {"event_id": number}}, word)
+    assert AudioReceived(b"\1\1", SOUND) in tell(session, audio(b"\1\1", 3))
+
+
+@pytest.mark.parametrize("number", [7, "7", "a", 10**30, -1, 7.0])
+def test_a_ping_is_answered_with_its_own_number(number: Any) -> None:
+    session = ready()
+    tell(session, {"type": "ping", "ping_event": {"event_id": number}})
+    assert said(session) == [{"type": "pong", "event_id": number}]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"type": "error", "error_event": "no memory"},
+        {"type": "error", "error": "no memory"},
+        {"type": "error", "error": {"message": "no memory"}},
+        {"type": "error", "message": "no memory"},
+    ],
+    ids=str,
+)
+def test_an_error_that_is_told_elsewhere(word: dict[str, Any]) -> None:
+    session = ready(text_only=True)
+    session.send(SendText("Hello"))
+    session.finish()
+    assert tell(session, word) == [ServerError("no memory")]
+    assert session.finished
 
 
 # -- errors -----------------------------------------------------------------------------------------

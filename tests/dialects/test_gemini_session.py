@@ -14,7 +14,7 @@ from voicews.config import AudioFormat
 from voicews.dialects import GeminiLive
 from voicews.dialects import gemini_session as module
 from voicews.dialects.gemini_session import GeminiSession
-from voicews.errors import ConnectionClosed, RemoteProtocolError, ServiceError, VoicewsError
+from voicews.errors import ConnectionClosed, ServiceError, VoicewsError
 from voicews.events import (
     AudioReceived,
     Event,
@@ -188,10 +188,22 @@ def test_samples_may_be_split() -> None:
     assert [event.pcm for event in events if isinstance(event, AudioReceived)] == [b"\1\2", b"\4\5"]
 
 
-@pytest.mark.parametrize("kind", ["audio/pcm;rate=fast", "audio/pcm;rate=1"])
-def test_sound_that_cannot_be_played_is_an_error(kind: str) -> None:
-    with pytest.raises(RemoteProtocolError, match="rate"):
-        tell(begin(), sound(b"\1\0", kind))
+@pytest.mark.parametrize("kind", ["audio/pcm;rate=fast", "audio/pcm;rate=1", 7, None])
+@pytest.mark.parametrize("data", ["AQAB", "???", "A", "\xe9", 7, None])
+def test_sound_that_cannot_be_played_costs_its_message(kind: Any, data: Any) -> None:
+    session = begin()
+    for part in ({"mimeType": kind, "data": "AQA="}, {"mimeType": "audio/pcm", "data": data}):
+        if part["data"] != "AQAB":
+            events = tell(session, {"modelTurn": {"parts": [{"inlineData": part}]}})
+            assert events[0] == Message({"inlineData": part})
+            assert not any(isinstance(event, AudioReceived) for event in events)
+    assert tell(session, sound(b"\1\0"))[-1] == AudioReceived(b"\1\0", AudioFormat(24000))
+
+
+def test_what_is_wrong_is_told_once() -> None:
+    session = begin()
+    wrong = {"modelTurn": {"parts": [{"inlineData": {"mimeType": "audio/pcm", "data": "?"}}]}}
+    assert [type(event) for event in tell(session, wrong, wrong)] == [Message, ServerError, Message]
 
 
 def test_other_kinds_of_data_are_messages() -> None:
@@ -268,6 +280,191 @@ def test_late_words_before_the_answer_to_a_call_are_kept_together() -> None:
     tell(session, heard("Light"))
     session.receive('{"toolCall": {"functionCalls": [{"id": "1", "name": "light"}]}}')
     assert tell(session, heard(" on.")) == [Transcript("user", "Light on.", replaces="Light")]
+
+
+@pytest.mark.parametrize(
+    ("args", "told"), [({"on": True}, {"on": True}), ('{"on": true}', {"on": True}), (None, {}), ("", {})]
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_arguments_in_any_form(args: Any, told: dict[str, Any], listed: bool) -> None:
+    call = {"id": "1", "name": "light", "args": args}
+    message = json.dumps({"toolCall": {"functionCalls": [call] if listed else call}})
+    assert begin().receive(message) == [ToolCall("1", "light", told)]
+
+
+@pytest.mark.parametrize("args", [[], 7, "[1]", "light", False])
+def test_other_arguments_are_refused_to_the_server(args: Any) -> None:
+    session = begin()
+    call = {"id": "1", "name": "light", "args": args}
+    assert session.receive(json.dumps({"toolCall": {"functionCalls": [call]}})) == []
+    [response] = said(session)[0]["toolResponse"]["functionResponses"]
+    assert (response["id"], response["name"]) == ("1", "light")
+    assert "no JSON object" in response["response"]["error"]
+
+
+def test_calls_without_a_name_never_share_one() -> None:
+    session, names = begin(), []
+    for _ in range(3):
+        [call] = session.receive('{"toolCall": {"functionCalls": [{"name": "light"}]}}')
+        assert isinstance(call, ToolCall)
+        names.append(call.call_id)
+        if len(names) == 1:
+            session.send(ToolResult(call.call_id, "on"))
+    assert len(set(names)) == 3
+
+
+# -- what never comes, or otherwise ------------------------------------------------------------------------
+
+
+def next_turn(session: GeminiSession) -> None:
+    """The conversation goes on as if nothing had been."""
+    session.send(SendText("Next."))
+    tell(session, {})
+    assert tell(session, sound(b"\1\0"), spoken("Yes."), DONE) == [
+        ResponseStarted(),
+        AudioReceived(b"\1\0", AudioFormat(24000)),
+        Token("Yes."),
+        Transcript("assistant", "Yes."),
+        ResponseDone(),
+    ]
+
+
+@pytest.mark.parametrize("value", [{}, True, None, [], 7, "yes"])
+def test_that_the_server_is_ready_may_be_said_in_any_way(value: Any) -> None:
+    session = begin(ready=False)
+    session.receive(json.dumps({"setupComplete": value}))
+    assert session.ready
+
+
+@pytest.mark.parametrize("end", [{"generationComplete": True}, {"interrupted": True}])
+def test_an_answer_whose_end_is_lost_is_ended_by_the_next(end: dict[str, Any]) -> None:
+    session = begin()
+    tell(session, heard("One."), spoken("First."), sound(b"\1\0"), end)
+    events = tell(session, sound(b"\2\0"), spoken("Second."))
+    assert [event for event in events if not isinstance(event, Transcript)] == [
+        ResponseDone(),
+        ResponseStarted(),
+        AudioReceived(b"\2\0", AudioFormat(24000)),
+        Token("Second."),
+    ]
+    tell(session, DONE)
+    next_turn(session)
+
+
+def test_words_that_interrupt_are_final_although_the_end_is_lost() -> None:
+    session = begin()
+    tell(session, heard("One."), sound(b"\1\0"), {"interrupted": True}, heard("Two."))
+    assert Transcript("user", "Two.") in tell(session, sound(b"\2\0"))
+
+
+def test_an_answer_that_never_ends_is_given_up() -> None:
+    session = begin()
+    tell(session, spoken("Hello."))
+    session.messages_to_send()
+    assert session.tick_interval == 1.0
+    assert [event for now in range(100, 115) for event in session.tick(now)] == []
+    assert session.tick(115.0) == [Transcript("assistant", "Hello."), ResponseDone()]
+    session.messages_to_send()
+    assert session.tick_interval is None
+    next_turn(session)
+
+
+def test_an_answer_that_goes_on_is_not_given_up() -> None:
+    session = begin()
+    for now in range(100):
+        tell(session, spoken("a"))
+        assert session.tick(now) == []
+
+
+def test_an_answer_that_nobody_wants_and_that_never_ends_is_over_with_the_next_turn() -> None:
+    session = begin()
+    tell(session, sound(b"\1\0"))
+    session.send(InterruptResponse())
+    assert tell(session, sound(b"\1\0")) == []
+    session.send(SendText("Next."))
+    assert tell(session, sound(b"\2\0")) == [
+        ResponseDone(),
+        ResponseStarted(),
+        AudioReceived(b"\2\0", AudioFormat(24000)),
+    ]
+    session.send(InterruptResponse())
+    assert tell(session, heard("Next."))[:2] == [ResponseDone(), SpeechStarted()]
+
+
+@pytest.mark.parametrize("flag", [True, "true", 1])
+def test_flags_in_any_form(flag: Any) -> None:
+    session = begin()
+    tell(session, spoken("One"))
+    assert tell(session, {"interrupted": flag})[0] == Interrupted()
+    assert tell(session, {"turnComplete": flag}) == [ResponseDone()]
+
+
+@pytest.mark.parametrize("flag", [False, "false", 0, None, {}])
+def test_flags_that_are_not_set(flag: Any) -> None:
+    session = begin()
+    tell(session, spoken("One"))
+    assert tell(session, {"turnComplete": flag, "interrupted": flag}) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("no", ServerError("no")),
+        ({"code": 400, "message": "no", "status": "INVALID"}, ServerError("no", 400)),
+        ({"status": "INVALID"}, ServerError("INVALID", "INVALID")),
+        (7, ServerError("it did not say why")),
+    ],
+)
+def test_errors(error: Any, told: Event) -> None:
+    assert begin().receive(json.dumps({"error": error})) == [told]
+
+
+# -- an answer called off before it begins -----------------------------------------------------------------
+
+
+def is_silent(session: GeminiSession) -> bool:
+    """The next answer is not heard of, but the one after it is."""
+    answer = tell(session, sound(b"\1\0"), spoken("No."), DONE)
+    told = [event for event in answer if not isinstance(event, SpeechStopped)]
+    next_turn(session)
+    return all(isinstance(event, Transcript) and event.role == "user" for event in told)
+
+
+def test_an_answer_to_what_was_written_or_said_can_be_called_off() -> None:
+    session = begin()
+    session.send(SendText("Hello."))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+    tell(session, heard("Hello."))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+    tell(session, heard("Hello.", finished=True))
+    session.send(InterruptResponse())
+    assert is_silent(session)
+
+
+def test_an_answer_to_a_turn_of_ours_can_be_called_off() -> None:
+    session = begin(turn_detection=None)
+    session.send(StartTurn())
+    session.send(EndTurn())
+    session.send(InterruptResponse())
+    assert is_silent(session)
+
+
+def test_the_answer_to_a_result_can_be_called_off_while_the_call_lasts() -> None:
+    session = begin()
+    session.receive('{"toolCall": {"functionCalls": [{"id": "1", "name": "light"}]}}')
+    session.send(InterruptResponse())
+    session.send(ToolResult("1", "on"))
+    assert is_silent(session)
+
+
+def test_who_speaks_on_wants_an_answer() -> None:
+    session = begin()
+    tell(session, heard("Hello"))
+    session.send(InterruptResponse())
+    tell(session, heard(" there."))
+    assert ResponseStarted() in tell(session, sound(b"\1\0"))
 
 
 # -- text and turns ----------------------------------------------------------------------------------------

@@ -319,6 +319,133 @@ def test_sound_that_cannot_be_fetched_is_an_error_that_ends_nothing() -> None:
     assert talk.stages() == ["stt"]
 
 
+# -- what never comes, or otherwise ------------------------------------------------------------------
+
+
+def wait(talk: House, seconds: float) -> list[Event]:
+    """The session's clock goes on."""
+    return [event for step in range(int(seconds) + 1) for event in talk.session.tick(1000.0 + step)]
+
+
+def next_turn(talk: House, number: int) -> None:
+    """The run with this number hears and answers as if nothing had been."""
+    talk.said()
+    talk.hear(event("run-start", number, runner_data={"stt_binary_handler_id": 9}))
+    talk.do(SendAudio(b"\1\0", 0.0))
+    assert talk.said() == [b"\x09\1\0"]
+    told = talk.hear(*answered(number))
+    assert [one for one in told if not isinstance(one, SoundOffered)] == [
+        Transcript("user", "Do it."),
+        ResponseStarted(),
+        Transcript("assistant", "Done."),
+    ]
+    assert talk.session.collected(offer(told), sound(0.1))[-1] == ResponseDone()
+
+
+def test_a_run_that_failed_and_never_ends_is_over() -> None:
+    talk = listening()
+    talk.hear(event("error", code="stt-stream-failed", message="no engine"))
+    assert talk.said() == []
+    wait(talk, 4)
+    assert talk.stages() == ["stt"]
+    next_turn(talk, 2)
+
+
+def test_a_run_whose_answer_was_fetched_and_that_never_ends_is_over() -> None:
+    talk = listening()
+    told = talk.hear(*answered()[:-1])
+    assert isinstance(talk.session.collected(offer(told), sound(0.1))[-1], AudioReceived)
+    assert wait(talk, 3) == [ResponseDone()]
+    talk.session.tick(2000.0)
+    assert talk.stages() == ["stt"]
+    assert talk.hear(event("run-end")) == []
+    next_turn(talk, 2)
+
+
+def test_a_run_that_ends_with_its_text_and_never_says_so_is_over() -> None:
+    talk = listening(speaks=False)
+    talk.hear(*answered()[:2])
+    assert wait(talk, 3) == [ResponseDone()]
+
+
+def test_an_answer_that_is_being_fetched_is_waited_for() -> None:
+    talk = listening()
+    told = talk.hear(*answered())
+    assert wait(talk, 1000) == []
+    assert talk.session.collected(offer(told), sound(0.1))[-1] == ResponseDone()
+
+
+def test_a_run_that_never_begins_is_tried_again() -> None:
+    talk = listening()
+    talk.hear(event("run-end"))
+    assert talk.stages() == ["stt"]
+    [error] = wait(talk, 10)
+    assert isinstance(error, ServerError)
+    assert talk.stages() == ["unsubscribe_events"]
+    talk.session.tick(1010.5)
+    talk.session.tick(1011.5)
+    assert talk.stages() == ["stt"]
+    next_turn(talk, 4)
+
+
+def test_a_run_of_which_nothing_is_heard_is_given_up_after_its_own_timeout() -> None:
+    talk = listening(run_timeout=60.0)
+    talk.hear(event("stt-vad-start"))
+    assert wait(talk, 64) == []
+    stopped, error = wait(talk, 66)
+    assert stopped == SpeechStopped()
+    assert isinstance(error, ServerError)
+
+
+@pytest.mark.parametrize("number", [None, "x", -1, 256, 1.5, True, {}, [1]])
+def test_a_run_that_does_not_say_how_it_takes_sound_is_tried_again(number: Any) -> None:
+    talk = House()
+    talk.hear(*WELCOME)
+    talk.said()
+    [error] = talk.hear(event("run-start", runner_data={"stt_binary_handler_id": number}))
+    assert isinstance(error, ServerError)
+    assert talk.stages() == ["unsubscribe_events"]
+    wait(talk, 2)
+    next_turn(talk, 3)
+
+
+@pytest.mark.parametrize("number", ["7", 7.0, " 7"])
+def test_numbers_in_any_form(number: Any) -> None:
+    talk = House()
+    talk.hear(*WELCOME)
+    talk.said()
+    start = {**event("run-start", runner_data={"stt_binary_handler_id": number}), "id": "1"}
+    talk.hear({"id": "1", "type": "result", "success": "true"}, start)
+    talk.do(SendAudio(b"\1\0", 0.0))
+    assert talk.said() == [b"\7\1\0"]
+
+
+@pytest.mark.parametrize("success", [None, {}, "maybe"])
+def test_a_result_that_does_not_say_whether_it_is_one_ends_nothing(success: Any) -> None:
+    talk = House()
+    talk.hear(*WELCOME)
+    talk.hear({"id": 1, "type": "result", "success": success})
+    next_turn(talk, 1)
+
+
+@pytest.mark.parametrize("stage", ["intent-start", "intent-end", "tts-start", "run-end"])
+def test_a_turn_ends_although_nobody_says_so(stage: str) -> None:
+    talk = listening()
+    talk.hear(event("stt-vad-start"))
+    assert talk.hear(event(stage))[0] == SpeechStopped()
+    talk.do(SendAudio(SECOND, 0.0))
+    assert b"\1" not in [message[:1] for message in talk.said() if isinstance(message, bytes)]
+
+
+def test_an_error_that_is_told_as_text() -> None:
+    talk = listening()
+    told = {"id": 1, "type": "event", "event": {"type": "error", "data": "no engine"}}
+    assert talk.hear(told) == [ServerError("no engine")]
+    refused = {"id": 1, "type": "result", "success": False, "error": "no pipeline"}
+    with pytest.raises(ServiceError, match="no pipeline"):
+        talk.hear(refused)
+
+
 # -- the end -----------------------------------------------------------------------------------------
 
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from voicews.dialects.messages import clean, items_of, merged, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Complaints,
+    arguments_of,
+    base64_of,
+    clean,
+    error_of,
+    items_of,
+    merged,
+    number_of,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
+from voicews.events import Message, ServerError
 
 
 def test_messages_are_compact_ascii() -> None:
@@ -73,3 +91,50 @@ def test_settings_are_merged_object_by_object() -> None:
     further = {"a": {"c": [2], "e": {}}, "d": {"f": 1}}
     assert merged(settings, further) == {"a": {"b": 1, "c": [2], "e": {}}, "d": {"f": 1}}
     assert settings == {"a": {"b": 1, "c": [1]}, "d": 1}
+
+
+@given(st.binary(max_size=40), st.booleans(), st.booleans(), st.sampled_from(["", "\n", "\r\n", "\t"]))
+def test_base64_however_it_is_written(data: bytes, urlsafe: bool, padded: bool, between: str) -> None:
+    text = (base64.urlsafe_b64encode if urlsafe else base64.b64encode)(data).decode()
+    text = between.join(re.findall(".{1,7}", text if padded else text.rstrip("="))) + between
+    assert base64_of(text) == data or not data
+
+
+@pytest.mark.parametrize(
+    "text", ["A", "A===", "====", "AA=A", "AA*A", "no base64", "\xe9", "\ud800", "AAAAA", "\n"]
+)
+def test_what_is_not_base64(text: str) -> None:
+    assert base64_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "arguments"),
+    [
+        (None, {}),
+        ("", {}),
+        ("null", {}),
+        ({"a": 1}, {"a": 1}),
+        ('{"a": 1}', {"a": 1}),
+        ("[]", None),
+        ("{", None),
+        ([], None),
+        (7, None),
+        (False, None),
+    ],
+)
+def test_arguments_of_a_call(value: Any, arguments: Any) -> None:
+    assert arguments_of(value) == arguments
+
+
+def test_an_error_may_be_mere_text() -> None:
+    assert error_of({"error": "no\ud800"}, "error") == {"message": "no\ufffd"}
+    assert error_of({"error": {"code": 7}}, "error") == {"code": 7}
+    assert error_of({"error": 7}, "error") == error_of({}, "error") == {}
+
+
+def test_complaints_are_made_once() -> None:
+    complaints = Complaints()
+    assert complaints.about(1, "no") == [Message(1), ServerError("no", "invalid_message")]
+    assert complaints.about(2, "no") == [Message(2)]
+    told = [complaints.about(n, str(n)) for n in range(1000)]
+    assert sum(len(events) == 2 for events in told) < 100

@@ -24,7 +24,7 @@ from voicews.commands import (
 from voicews.config import AudioFormat
 from voicews.dialects import OpenAIRealtime, Session
 from voicews.dialects.openai_session import OpenAISession
-from voicews.errors import LocalProtocolError, RemoteProtocolError, ServiceError, Unsupported
+from voicews.errors import LocalProtocolError, ServiceError, Unsupported
 from voicews.events import (
     AudioReceived,
     Event,
@@ -38,6 +38,7 @@ from voicews.events import (
     SpeechStopped,
     Token,
     ToolCall,
+    ToolCallCancelled,
     Transcript,
 )
 from voicews.history import History
@@ -90,6 +91,9 @@ class Talk:
     def speak(self) -> list[Event]:
         return self.hear("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
 
+    def stop(self) -> list[Event]:
+        return self.hear("input_audio_buffer.speech_stopped", item_id="u1", audio_end_ms=0)
+
     def commit(self, item: str = "u1") -> list[Event]:
         return self.hear("input_audio_buffer.committed", item_id=item)
 
@@ -117,6 +121,7 @@ def test_what_is_still_on_its_way_is_not_heard() -> None:
     assert talk.words("late") == []
     assert talk.done(status="cancelled", status_details={"reason": "turn_detected"}) == [ResponseDone()]
     assert talk.sound(0.1) == []
+    talk.stop()
     assert talk.begin("r2") == [ResponseStarted()]
     assert talk.sound(0.1, "r1") == []
     assert len(talk.sound(0.1, "r2")) == 1
@@ -325,9 +330,16 @@ def test_answers_that_go_wrong(status: str, details: Any, told: Event) -> None:
 
 def test_sound_that_is_none() -> None:
     talk = Talk()
-    with pytest.raises(RemoteProtocolError, match="base64"):
-        talk.hear("response.output_audio.delta", response_id="r1", item_id="i1", delta="???")
-    assert isinstance(talk.hear("response.output_audio.delta", delta=7)[0], Message)
+    message, why = talk.hear("response.output_audio.delta", response_id="r1", item_id="i1", delta="???")
+    assert isinstance(message, Message)
+    assert isinstance(why, ServerError)
+    assert "base64" in why.message
+    assert [type(event) for event in talk.hear("response.output_audio.delta", delta="???")] == [Message]
+    assert [type(event) for event in talk.hear("response.output_audio.delta", delta=7)] == [
+        Message,
+        ServerError,
+    ]
+    assert talk.sound(0.1)[-1] == AudioReceived(bytes(4800), FORMAT)
 
 
 def test_samples_cut_in_two() -> None:
@@ -477,7 +489,10 @@ def test_a_call_told_twice_is_called_once() -> None:
     assert talk.call(None, "") == [ToolCall("c1", "light", {})]
     assert talk.hear("response.output_item.done", item=item) == []
     assert talk.hear("response.output_item.done", item={"type": "message"}) == []
-    assert talk.hear("response.output_item.done", item={"type": "function_call"}) == []
+    assert not any(
+        isinstance(event, ToolCall)
+        for event in talk.hear("response.output_item.done", item={"type": "function_call"})
+    )
 
 
 def test_a_call_whose_name_comes_later() -> None:
@@ -542,6 +557,579 @@ def test_a_turn_that_cannot_be_restored_ends_nothing() -> None:
 
 def test_an_expired_session_is_moved_from_at_once() -> None:
     assert Talk().error("session_expired") == [SessionExpiring(0.0)]
+
+
+# -- what does not come as expected -------------------------------------------------------------------
+
+OUTPUT = [{"type": "message", "role": "assistant", "id": "i1", "content": [{"transcript": "Hello."}]}]
+CALL = {"type": "function_call", "id": "i2", "call_id": "c1", "name": "light", "arguments": '{"on": true}'}
+
+
+def next_turn(talk: Talk) -> None:
+    """The conversation goes on as if nothing had been."""
+    talk.said()
+    talk.session.send(SendText("Next."))
+    assert talk.said_kinds() == ["conversation.item.create", "response.create"]
+    assert talk.begin("next")[-1] == ResponseStarted()
+    assert talk.words("Yes.", "next", "n") == [Token("Yes.")]
+    assert talk.sound(0.1, "next", "n") == [AudioReceived(bytes(4800), FORMAT)]
+    assert talk.done("next") == [Transcript("assistant", "Yes."), ResponseDone()]
+    assert talk.speak() == [SpeechStarted(), Interrupted()]
+
+
+@pytest.mark.parametrize("name", ["r1", "other", None, "", 7, {}])
+@pytest.mark.parametrize("status", ["completed", "cancelled", "failed", "incomplete", None, 7])
+def test_an_answer_ends_whatever_its_end_is_called(name: Any, status: Any) -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words("Hello.")
+    talk.session.send(SendText("And?"))
+    talk.said()
+    ended = talk.done(name, status)
+    assert ended[-2:] == [Transcript("assistant", "Hello."), ResponseDone()]
+    assert talk.said_kinds() == ["response.create"]
+    talk.begin("r2")
+    talk.done("r2")
+    next_turn(talk)
+
+
+@pytest.mark.parametrize("kind", ["completed", "cancelled", "failed", "incomplete"])
+@pytest.mark.parametrize("fields", [{}, {"response": None}, {"response": "r1"}, {"response_id": "r1"}])
+def test_an_answer_ends_by_a_word_of_its_own_for_how(kind: str, fields: dict[str, Any]) -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words("Hello.")
+    ended = talk.hear(f"response.{kind}", **fields)
+    assert ended[-2:] == [Transcript("assistant", "Hello."), ResponseDone()]
+    next_turn(talk)
+
+
+@pytest.mark.parametrize("name", ["r1", None])
+def test_an_answer_that_is_only_done(name: str | None) -> None:
+    talk = Talk()
+    talk.session.send(SendText("Hello"))
+    done = [ResponseStarted(), Transcript("assistant", "Hello."), ResponseDone()]
+    assert talk.done(name, output=OUTPUT) == done
+    next_turn(talk)
+
+
+def test_an_answer_that_is_only_done_and_empty_is_told_to_whoever_waits() -> None:
+    talk = Talk()
+    assert talk.done() == []
+    talk.session.send(SendText("Hello"))
+    assert talk.done("r2") == [ResponseStarted(), ResponseDone()]
+    talk.session.send(SendText("Hello"))
+    failed = talk.done("r3", "failed", status_details="out of memory")
+    assert failed == [ResponseStarted(), ServerError("out of memory"), ResponseDone()]
+    talk.speak()
+    talk.stop()
+    assert talk.done("r4") == [ResponseStarted(), ResponseDone()]
+    next_turn(talk)
+
+
+def test_an_end_that_comes_twice_ends_no_other_answer() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.done(output=OUTPUT)
+    assert talk.done(output=OUTPUT) == []
+    talk.begin("r2")
+    assert talk.done(output=OUTPUT) == []
+    assert talk.done("r2") == [ResponseDone()]
+
+
+def test_an_answer_that_begins_without_having_been_announced_ends_the_one_before() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words("One.")
+    begun = talk.words("Two.", "r2", "i2")
+    assert begun == [Transcript("assistant", "One."), ResponseDone(), ResponseStarted(), Token("Two.")]
+    assert talk.done("r2") == [Transcript("assistant", "Two."), ResponseDone()]
+    next_turn(talk)
+
+
+def test_an_answer_after_one_that_was_stopped_and_never_ended_is_heard() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.sound(0.1)
+    talk.session.send(InterruptResponse())
+    assert talk.sound(0.1) == []
+    assert talk.sound(0.1, "r2")[-1] == AudioReceived(bytes(4800), FORMAT)
+    talk.done("r2")
+    next_turn(talk)
+
+
+def test_servers_that_call_all_answers_alike() -> None:
+    talk = Talk()
+    for _ in range(3):
+        assert talk.begin("resp_TODO")[-1] == ResponseStarted()
+        assert talk.sound(0.1, "resp_TODO") == [AudioReceived(bytes(4800), FORMAT)]
+        talk.session.send(InterruptResponse())
+        assert talk.sound(0.1, "resp_TODO") == []
+        assert talk.done("resp_TODO", "cancelled") == [ResponseDone()]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_call_that_only_stands_in_the_summary(announced: bool) -> None:
+    talk = Talk()
+    talk.session.send(SendText("Light!"))
+    if announced:
+        talk.begin()
+    events = talk.done(output=[CALL])
+    assert events == [
+        *([] if announced else [ResponseStarted()]),
+        ToolCall("c1", "light", {"on": True}),
+        ResponseDone(),
+    ]
+    talk.said()
+    talk.session.send(ToolResult("c1", "on"))
+    assert talk.said_kinds() == ["conversation.item.create", "response.create"]
+    talk.begin("r2")
+    talk.done("r2")
+    next_turn(talk)
+
+
+def test_a_call_in_the_summary_too_is_called_once() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.call()
+    assert talk.hear("response.output_item.done", response_id="r1", item=CALL) == []
+    assert talk.done(output=[CALL]) == [ResponseDone()]
+    for number in range(1100):
+        talk.call(call_id=f"d{number}")
+        assert talk.call(call_id=f"d{number}") == []
+
+
+def test_a_call_of_which_only_the_beginning_is_told() -> None:
+    talk = Talk()
+    talk.begin()
+    item = {"type": "function_call", "id": "i2", "call_id": "c1", "name": "light", "arguments": ""}
+    assert talk.hear("response.output_item.added", response_id="r1", item=item) == []
+    assert talk.hear("response.function_call_arguments.delta", call_id="c1", delta='{"on": true}') == []
+    assert talk.done() == [ToolCall("c1", "light", {"on": True}), ResponseDone()]
+    talk.begin("r2")
+    assert talk.done("r2") == [ResponseDone()]
+
+
+def test_an_end_of_another_answer_in_between_loses_no_text() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.session.send(SendText("And?"))
+    talk.done("other")
+    talk.error("conversation_already_has_active_response")
+    talk.said()
+    assert talk.sound(0.1) == [AudioReceived(bytes(4800), FORMAT)]
+    assert talk.done() == []
+    assert talk.said_kinds() == ["response.create"]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
+def test_a_call_that_was_not_finished_is_not_called(status: str) -> None:
+    talk = Talk()
+    talk.begin()
+    assert not any(isinstance(event, ToolCall) for event in talk.done(status=status, output=[CALL]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"on": True}, {"on": True}),
+        (None, {}),
+        ("", {}),
+        (" ", {}),
+        ("null", {}),
+        ("{}", {}),
+        ('{"on": true}', {"on": True}),
+    ],
+)
+def test_arguments_in_any_form(arguments: Any, told: dict[str, Any]) -> None:
+    assert Talk().call(arguments=arguments) == [ToolCall("c1", "light", told)]
+    item = {**CALL, "arguments": arguments}
+    assert Talk().hear("response.output_item.done", item=item) == [ToolCall("c1", "light", told)]
+    assert ToolCall("c1", "light", told) in Talk().done(output=[item])
+
+
+def test_arguments_that_are_missing() -> None:
+    call = {"call_id": "c1", "name": "light"}
+    assert Talk().hear("response.function_call_arguments.done", **call) == [ToolCall("c1", "light", {})]
+    talk = Talk()
+    for piece in ('{"on":', " true}"):
+        assert talk.hear("response.function_call_arguments.delta", call_id="c1", delta=piece) == []
+    told = talk.hear("response.function_call_arguments.done", **call)
+    assert told == [ToolCall("c1", "light", {"on": True})]
+
+
+@pytest.mark.parametrize("arguments", [[], 7, True, "[1]", "light"])
+def test_other_arguments_are_refused_to_the_server(arguments: Any) -> None:
+    talk = Talk()
+    assert talk.call(arguments=arguments) == []
+    assert "no JSON object" in talk.said()[0]["item"]["output"]
+
+
+def test_a_call_that_never_gets_a_name_is_refused_to_the_server() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.call(None)
+    talk.done()
+    result, ask = talk.said()
+    assert (result["item"]["call_id"], ask["type"]) == ("c1", "response.create")
+    assert "function" in result["item"]["output"]
+
+
+def test_a_call_that_is_never_answered_holds_up_no_other() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.call(call_id="never")
+    talk.done()
+    talk.begin("r2")
+    talk.call(call_id="c2")
+    talk.done("r2")
+    talk.session.send(ToolResult("c2", "on"))
+    assert talk.said_kinds() == ["conversation.item.create", "response.create"]
+
+
+def test_a_text_is_answered_although_a_call_is_not() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.call()
+    talk.session.send(SendText("Well?"))
+    talk.said()
+    talk.done()
+    assert talk.said_kinds() == ["response.create"]
+
+
+def test_a_call_whose_item_is_deleted_is_called_off() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.hear("response.output_item.done", item=CALL)
+    assert talk.hear("conversation.item.deleted", item_id="i2") == [ToolCallCancelled("c1")]
+    assert talk.hear("conversation.item.deleted", item_id="i2") == []
+
+
+@pytest.mark.parametrize("error", ["no memory", {"message": "no memory"}])
+def test_an_error_that_is_told_as_text(error: Any) -> None:
+    assert Talk().hear("error", error=error) == [ServerError("no memory")]
+    assert Talk().hear(f"{HEARD}.failed", item_id="u1", error=error) == [ServerError("no memory")]
+    talk = Talk()
+    talk.begin()
+    assert talk.done(status="failed", status_details={"error": error})[0] == ServerError("no memory")
+    assert talk.done("r2", "failed", error=error) == [ServerError("no memory")]
+
+
+def test_an_error_that_is_told_beside_its_place() -> None:
+    assert Talk().hear("error", message="no memory", code="oom") == [ServerError("no memory", "oom")]
+
+
+def test_an_error_instead_of_the_end() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words("Hello.")
+    talk.session.send(SendText("And?"))
+    talk.said()
+    broken = talk.error("oom", type="server_error")
+    assert broken == [ServerError("no", "oom"), Transcript("assistant", "Hello."), ResponseDone()]
+    assert talk.said_kinds() == ["response.create"]
+    assert talk.done(status="failed") == [ServerError("the server could not answer")]
+
+
+def test_an_error_about_something_else_leaves_the_answer_alone() -> None:
+    talk = Talk()
+    talk.begin()
+    assert talk.error() == [ServerError("no", "odd")]
+    assert talk.error(event_id="mine", type="server_error") == [ServerError("no", "odd")]
+    assert talk.done() == [ResponseDone()]
+
+
+# -- an answer called off before it begins --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["stop"], ["commit"], ["stop", "commit"]])
+@pytest.mark.parametrize("announced", [True, False])
+def test_an_answer_to_speech_that_was_called_off_before_it_began(words: list[str], announced: bool) -> None:
+    talk = Talk()
+    talk.speak()
+    for word in words:
+        getattr(talk, word)()
+    talk.session.send(InterruptResponse())
+    assert talk.said() == []
+    if announced:
+        assert talk.begin() == []
+    assert talk.sound(0.1) == talk.words("late") == []
+    assert talk.said() == [{"type": "response.cancel", "response_id": "r1"}]
+    assert talk.call() == []
+    assert talk.done(status="cancelled", output=OUTPUT) == []
+    next_turn(talk)
+
+
+def test_it_may_be_called_off_between_the_two_words_for_the_end_of_a_turn() -> None:
+    talk = Talk()
+    talk.speak()
+    talk.stop()
+    talk.session.send(InterruptResponse())
+    talk.commit()
+    assert talk.begin() == []
+
+
+def test_it_may_be_called_off_while_an_older_one_has_not_ended() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.sound(0.1)
+    talk.speak()
+    talk.stop()
+    talk.session.send(InterruptResponse())
+    talk.done(status="cancelled")
+    assert talk.begin("r2") == []
+    assert talk.said_kinds() == ["response.cancel"]
+
+
+def test_the_answer_to_the_next_turn_is_not_called_off() -> None:
+    talk = Talk()
+    talk.speak()
+    talk.stop()
+    talk.session.send(InterruptResponse())
+    talk.speak()
+    talk.stop()
+    assert talk.begin() == [ResponseStarted()]
+
+
+def test_one_who_speaks_calls_off_the_answer_before_and_not_the_one_to_come() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.sound(0.1)
+    talk.speak()
+    talk.session.send(InterruptResponse())
+    talk.done(status="cancelled")
+    talk.stop()
+    assert talk.begin("r2") == [ResponseStarted()]
+
+
+def test_the_answer_to_a_result_can_be_called_off_while_the_call_lasts() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.call()
+    talk.done()
+    talk.session.send(InterruptResponse())
+    talk.session.send(ToolResult("c1", "on"))
+    assert talk.said_kinds() == ["conversation.item.create"]
+    next_turn(talk)
+
+
+def test_a_text_after_an_answer_that_was_called_off_is_answered() -> None:
+    talk = Talk(session_length=None)
+    talk.speak()
+    talk.stop()
+    talk.session.send(InterruptResponse())
+    talk.session.send(SendText("Hello"))
+    talk.begin()
+    talk.said()
+    talk.done(status="cancelled")
+    assert talk.said_kinds() == ["response.create"]
+    assert talk.begin("r2") == [ResponseStarted()]
+
+
+# -- the end of the user's turn ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn_detection", ["server_vad", None])
+@pytest.mark.parametrize("words", [["stop", "commit"], ["commit", "stop"], ["stop"], ["commit"]])
+def test_the_end_of_a_turn_is_told_once(turn_detection: Any, words: list[str]) -> None:
+    talk = Talk(turn_detection=turn_detection)
+    for _ in range(2):
+        assert SpeechStarted() in talk.speak()
+        assert [event for word in words for event in getattr(talk, word)()] == [SpeechStopped()]
+        talk.begin()
+        talk.done()
+
+
+def test_turns_of_ours_that_the_server_hears_nothing_of_but_their_end() -> None:
+    talk = Talk(turn_detection=None)
+    for item in ("u1", "u2"):
+        talk.session.send(StartTurn())
+        talk.session.send(SendAudio(bytes(4800), 0.0))
+        talk.session.send(EndTurn())
+        assert talk.commit(item) == [SpeechStopped()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("response.created", {"response": {"id": "r1"}}),
+        (f"{HEARD}.completed", {"item_id": "u1", "transcript": "Hello"}),
+        (f"{HEARD}.failed", {"item_id": "u1"}),
+        ("input_audio_buffer.cleared", {}),
+        ("conversation.item.deleted", {"item_id": "u1"}),
+    ],
+)
+def test_a_turn_ends_although_nobody_says_so(kind: str, fields: dict[str, Any]) -> None:
+    talk = Talk()
+    talk.speak()
+    assert talk.hear(kind, **fields)[0] == SpeechStopped()
+    assert talk.stop() == talk.commit("u2") == []
+    talk.done()
+    next_turn(talk)
+
+
+@pytest.mark.parametrize("item", ["u0", None])
+def test_late_words_of_the_turn_before_do_not_end_this_one(item: str | None) -> None:
+    talk = Talk()
+    talk.speak()
+    assert talk.hear(f"{HEARD}.completed", item_id=item, transcript="Hello") == [Transcript("user", "Hello")]
+    assert talk.stop() == [SpeechStopped()]
+
+
+def test_an_answer_does_not_wait_for_words_under_a_name_that_never_comes() -> None:
+    talk = Talk(turn_detection=None)
+    talk.commit("u1")
+    talk.begin()
+    talk.words("At noon.")
+    talk.done()
+    heard = talk.hear(f"{HEARD}.completed", item_id="other", transcript="When?")
+    assert heard == [Transcript("user", "When?"), Transcript("assistant", "At noon.")]
+
+
+def test_an_answer_does_not_wait_for_words_that_were_there_before() -> None:
+    talk = Talk()
+    talk.hear(f"{HEARD}.completed", item_id="u1", transcript="When?")
+    talk.commit("u1")
+    talk.begin()
+    talk.words("At noon.")
+    assert talk.done() == [Transcript("assistant", "At noon."), ResponseDone()]
+
+
+def test_an_answer_does_not_wait_for_words_that_were_deleted() -> None:
+    talk = Talk()
+    talk.commit("u1")
+    talk.hear(f"{HEARD}.delta", item_id="u1", delta="Wh")
+    talk.begin()
+    talk.words("At noon.")
+    talk.done()
+    assert talk.hear("conversation.item.deleted", item_id="u1") == [
+        Transcript("user", ""),
+        Transcript("assistant", "At noon."),
+    ]
+
+
+def test_words_that_cannot_be_transcribed_to_their_end_are_kept_as_far_as_they_go() -> None:
+    talk = Talk()
+    talk.hear(f"{HEARD}.delta", item_id="u1", delta="When")
+    assert talk.hear(f"{HEARD}.failed", item_id="u1", error="too loud") == [
+        Transcript("user", "When"),
+        ServerError("too loud"),
+    ]
+
+
+# -- what never comes ---------------------------------------------------------------------------------------
+
+
+def wait(talk: Talk, seconds: float) -> list[Event]:
+    """The session's clock goes on, as often as it asks for."""
+    events: list[Event] = []
+    for step in range(int(seconds) + 1):
+        talk.session.messages_to_send() if talk.session.tick_interval is None else None
+        events += talk.session.tick(1000.0 + step)
+    return events
+
+
+def test_a_clock_while_something_is_waited_for() -> None:
+    talk = Talk()
+    assert talk.session.tick_interval is None
+    talk.session.send(SendText("Hello"))
+    talk.said()
+    assert talk.session.tick_interval == 0.5
+    talk.begin()
+    talk.done()
+    talk.said()
+    assert talk.session.tick_interval is None
+
+
+def test_an_answer_that_was_stopped_and_never_ends_holds_up_no_other() -> None:
+    talk = Talk(turn_detection=None)
+    talk.begin()
+    talk.words("Hello.")
+    talk.session.send(StartTurn())
+    talk.session.send(SendAudio(bytes(4800), 0.0))
+    talk.session.send(EndTurn())
+    assert "response.create" not in talk.said_kinds()
+    assert wait(talk, 2) == []
+    assert wait(talk, 4) == [Transcript("assistant", "Hello."), ResponseDone()]
+    assert talk.said_kinds() == ["response.create"]
+
+
+def test_an_answer_that_never_ends_is_given_up() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words("Hello.")
+    talk.session.send(SendText("And?"))
+    talk.said()
+    assert wait(talk, 14) == []
+    assert wait(talk, 16) == [Transcript("assistant", "Hello."), ResponseDone()]
+    assert talk.said_kinds() == ["response.create"]
+
+
+@pytest.mark.parametrize(("before", "replaced"), [("Well,", "Well,"), ("", None)])
+def test_an_answer_that_was_given_up_and_goes_on_is_told_to_its_end(
+    before: str, replaced: str | None
+) -> None:
+    talk = Talk()
+    talk.begin()
+    talk.words(before)
+    assert wait(talk, 16)[-1] == ResponseDone()
+    assert talk.words(" yes.") == [Token(" yes.")]
+    assert talk.sound(0.1) == [AudioReceived(bytes(4800), FORMAT)]
+    assert talk.done() == [Transcript("assistant", f"{before} yes.", replaces=replaced)]
+    assert talk.done() == []
+
+
+def test_an_answer_that_never_begins_is_given_up() -> None:
+    talk = Talk()
+    talk.session.send(SendText("Hello"))
+    talk.session.send(InterruptResponse())
+    assert wait(talk, 16) == []
+    next_turn(talk)
+
+
+def test_an_answer_that_goes_on_is_not_given_up() -> None:
+    talk = Talk()
+    talk.begin()
+    for step in range(60):
+        assert talk.words("x") == [Token("x")]
+        assert talk.session.tick(1000.0 + step) == []
+
+
+def test_a_text_in_a_turn_that_the_server_does_not_answer_is_answered() -> None:
+    talk = Talk()
+    talk.speak()
+    talk.session.send(SendText("Hello"))
+    talk.stop()
+    assert talk.said_kinds() == ["conversation.item.create"]
+    assert wait(talk, 16) == []
+    assert talk.said_kinds() == ["response.create"]
+
+
+def test_an_answer_does_not_wait_for_ever_for_the_words_that_it_answers() -> None:
+    talk = Talk(turn_detection=None)
+    talk.commit("u1")
+    talk.hear(f"{HEARD}.delta", item_id="u1", delta="Whe")
+    talk.begin()
+    talk.words("At noon.")
+    talk.done()
+    assert wait(talk, 16) == [Transcript("user", "Whe"), Transcript("assistant", "At noon.")]
+    late = talk.hear(f"{HEARD}.completed", item_id="u1", transcript="When?")
+    assert late == [Transcript("user", "When?", replaces="Whe")]
+
+
+def test_the_end_where_the_server_confirms_nothing() -> None:
+    talk = Talk(await_updated=False)
+    talk.session.finish()
+    assert not talk.session.finished
+    wait(talk, 4)
+    assert talk.session.finished
+
+
+def test_a_server_that_converses_has_accepted_us() -> None:
+    session = OpenAIRealtime("m", key="k").begin(None, History())
+    session.receive('{"type": "session.created"}')
+    session.receive('{"type": "response.created", "response": {"id": "r1"}}')
+    assert session.ready
 
 
 # -- beginning and end ------------------------------------------------------------------------------

@@ -218,6 +218,21 @@ def test_a_drop_in_mid_answer_is_survived_with_the_conversation() -> None:
         assert two.session["audio"] == server.connection(1).session["audio"]
 
 
+def test_what_the_server_says_wrongly_ends_neither_the_run_nor_the_conversation() -> None:
+    with FakeOpenAIRealtime(answers=["I am well."]) as server, room(server) as here:
+        session = server.connection()
+        session.say("response.created", response={"id": "r1"})
+        session.say("response.output_audio.delta", response_id="r1", item_id="i", delta="no base64")
+        session.say("response.output_audio_transcript.delta", response_id="r1", item_id="i", delta="Hello.")
+        session.say("response.done", response={"id": "another", "status": "completed"})
+        here.ears.wait(ResponseDone)
+        here.client.send_text("How are you?")
+        here.ears.wait(ResponseDone, 2)
+        assert [error.code for error in here.ears.of(ServerError)] == ["invalid_message"]
+        assert here.ears.lines == [("assistant", "Hello."), ("assistant", "I am well.")]
+        assert here.client.stats().connections == 1
+
+
 def test_an_expired_session_is_followed_by_another() -> None:
     with FakeOpenAIRealtime() as server, room(server) as here:
         here.client.send_text("Hello")

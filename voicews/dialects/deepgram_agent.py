@@ -24,7 +24,19 @@ from voicews.commands import (
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url
 from voicews.dialects.deepgram import Keepalive, Key, Scheme, authorized, checked_key, linear16
-from voicews.dialects.messages import Json, items_of, merged, parsed, text_of, written
+from voicews.dialects.messages import (
+    Complaints,
+    Json,
+    arguments_of,
+    error_of,
+    items_of,
+    loose_truth,
+    merged,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.dialects.samples import WholeSamples
 from voicews.dialects.settings import (
     checked_format,
@@ -68,6 +80,10 @@ _NEW_SOUND_FOLLOWS = frozenset(
     {"ConversationText", "AgentThinking", "AgentStartedSpeaking", "AgentAudioDone"}
 )
 """After an interruption, sound before one of these is that of the interrupted answer."""
+_CONVERSATION = frozenset({"AgentStartedSpeaking", "ConversationText", "UserStartedSpeaking"})
+"""Whoever says one of these has accepted the settings."""
+_PATIENCE = 4
+"""Ticks without a word or sound of an answer after which it is over, although the server has not said so."""
 _WARNING = 300.0
 """Seconds before its end that a session's expiry is told."""
 _LONGEST_ANSWER = 1_000_000
@@ -247,6 +263,10 @@ class _AgentSession(Session):
         self._finishing = False
         self._asked = False
         """True from the user's words to the beginning of their answer."""
+        self._calls_off = self._unwanted = False
+        """The answer that is to come is called off; the one that came had been."""
+        self._complaints = Complaints()
+        self._quiet_ticks = 0
         self._keepalive = Keepalive()
         self._born: float | None = None
         self._told_expiry = False
@@ -258,6 +278,8 @@ class _AgentSession(Session):
         self._sounded = False
         self._pieces: list[str] = []
         self._typed: deque[str] = deque(maxlen=_REMEMBERED)
+        self._typed_before = 0
+        """How many of them were typed before the answer began: their echo does not come after it."""
         self._calls: dict[str, str] = {}
 
     @property
@@ -295,12 +317,14 @@ class _AgentSession(Session):
                 self._to_send.append(pcm)
             case SendText(text=text):
                 self._typed.append(text.strip())
-                self._asked = True
+                self._asked, self._calls_off = True, False
                 self._say(type="InjectUserMessage", content=text)
             case EndTurn():
                 self._say(type="ForceEndTurn")
             case InterruptResponse():
+                # Also of an answer that is still to come: to what was said, or to a call's result.
                 self._hushed = self._responding
+                self._calls_off = self._asked or bool(self._calls)
             case ToolResult(call_id=call_id, result=result, error=error):
                 self._return(call_id, {"error": error} if error is not None else result)
             case SendMessage(data=data):
@@ -315,6 +339,7 @@ class _AgentSession(Session):
         name = self._calls.pop(call_id, None)
         # What was cancelled, or asked for on a connection that is gone, must not be answered.
         if name is not None:
+            self._asked = True
             content = result if isinstance(result, str) else json.dumps(result, default=str)
             self._say(type="FunctionCallResponse", id=call_id, name=name, content=content)
 
@@ -330,14 +355,16 @@ class _AgentSession(Session):
             return []
         if self._keepalive.due() and not self._finishing:
             self._say(type="KeepAlive")
+        self._quiet_ticks += 1
+        events = self._end_answer() if self._quiet_ticks > _PATIENCE else []
         if self._born is None:
             self._born = now
         length = self._dialect.session_length
         if length is None or self._told_expiry:
-            return []
+            return events
         left = self._born + length - now
         self._told_expiry = left <= min(_WARNING, length / 10)
-        return [SessionExpiring(max(0.0, left))] if self._told_expiry else []
+        return [*events, SessionExpiring(max(0.0, left))] if self._told_expiry else events
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -351,21 +378,30 @@ class _AgentSession(Session):
 
     def _read(self, message: str) -> list[Event]:
         data = parsed(message)
-        kind = data.get("type") if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            return self._complaints.about(data, "the server sent what is not a JSON object")
+        kind = data.get("type")
         if not isinstance(kind, str):
             return [Message(data)]
         if kind in _NEW_SOUND_FOLLOWS:
             self._late = False
+        if kind in _CONVERSATION:
+            self._applied(data)
         understand = _KINDS.get(kind)
-        events = understand(self, data) if understand else None
-        return [Message(data)] if events is None else events
+        if understand is None:
+            return [Message(data)]
+        events = understand(self, data)
+        return self._complaints.misshapen(data, kind) if events is None else events
 
     def _hear(self, pcm: bytes) -> list[Event]:
         pcm = self._samples.take(pcm)
-        if self._hushed or self._late or not pcm:
+        if self._late or not pcm:
             return []
+        begun = self._begin_answer()
+        if self._hushed:
+            return begun
         self._sounded = True
-        return [*self._begin_answer(), AudioReceived(pcm, self._samples.format)]
+        return [*begun, AudioReceived(pcm, self._samples.format)]
 
     def _welcome(self, data: Json) -> list[Event]:
         if self._settings is not None:
@@ -380,8 +416,9 @@ class _AgentSession(Session):
 
     def _user_started(self, data: Json) -> list[Event]:
         events: list[Event] = [] if self._speaking else [SpeechStarted()]
-        self._speaking = True
-        if self._responding or self._sounded:
+        self._speaking, self._calls_off = True, False
+        self._typed.clear()  # who speaks has written no more
+        if (self._responding and not self._unwanted) or self._sounded:
             # Also of an answer that has been sent whole: its sound may still be playing.
             events.append(Interrupted())
             self._sounded = False
@@ -390,20 +427,29 @@ class _AgentSession(Session):
         return events + self._end_answer()
 
     def _text(self, data: Json) -> list[Event] | None:
-        role, text = data.get("role"), text_of(data, "content")
-        if text is None or role not in ("user", "assistant"):
+        role, text = (text_of(data, "role") or "").strip().lower(), text_of(data, "content")
+        if text is None or not role:
             return None
+        if role not in ("user", "assistant"):
+            return [Message(data)]
         if role == "assistant":
             return self._piece(text)
         if text.strip() in self._typed:
             self._typed.remove(text.strip())
             return self._end_answer()  # of one that it cut short
-        events: list[Event] = [SpeechStopped()] if self._speaking else []
-        self._speaking, self._asked = False, True
+        # Of an answer to what was said before, nobody need have told the end.
+        events = [*self._end_answer(), *self._end_speech()]
+        self._asked, self._calls_off = True, False
         return [*events, Transcript("user", text)]
+
+    def _end_speech(self) -> list[Event]:
+        was_speaking, self._speaking = self._speaking, False
+        return [SpeechStopped()] if was_speaking else []
 
     def _piece(self, text: str) -> list[Event]:
         events = self._begin_answer()
+        if self._unwanted:
+            return events
         if self._pieces and not self._pieces[-1][-1:].isspace():
             text = f" {text}"
         if sum(map(len, self._pieces)) < _LONGEST_ANSWER:
@@ -411,10 +457,17 @@ class _AgentSession(Session):
         return [*events, Token(text)]
 
     def _begin_answer(self) -> list[Event]:
+        """An answer begins, or goes on."""
+        self._quiet_ticks = 0
         if self._responding:
             return []
         self._responding, self._asked = True, False
-        return [ResponseStarted()]
+        self._typed_before = len(self._typed)
+        self._unwanted = self._hushed = self._calls_off
+        self._calls_off = False
+        # The agent answers, whether the user's words have been told or not.
+        events = self._end_speech()
+        return events if self._unwanted else [*events, ResponseStarted()]
 
     def _agent_started(self, data: Json) -> list[Event]:
         return self._begin_answer()
@@ -426,24 +479,33 @@ class _AgentSession(Session):
         if not self._responding:
             return []
         text = "".join(self._pieces)
+        unwanted, self._unwanted = self._unwanted, False
         self._responding = self._hushed = False
         self._pieces = []
         self._samples.forget()
+        for _ in range(min(self._typed_before, len(self._typed))):
+            self._typed.popleft()
+        if unwanted:
+            return []
         told: list[Event] = [Transcript("assistant", text)] if text.strip() else []
         return [*told, ResponseDone()]
 
-    def _functions(self, data: Json) -> list[Event]:
+    def _functions(self, data: Json) -> list[Event] | None:
         events: list[Event] = []
-        for call in items_of(data, "functions"):
+        one = object_of(data, "functions")
+        calls = [one] if one else items_of(data, "functions")
+        if not calls:
+            return None
+        for call in calls:
             call_id, name = text_of(call, "id"), text_of(call, "name")
             # The others are called by Deepgram itself.
-            if call_id is None or name is None or call.get("client_side") is False:
+            if call_id is None or name is None or loose_truth(call.get("client_side")) is False:
                 continue
             self._calls[call_id] = name
             if len(self._calls) > _REMEMBERED:
                 del self._calls[next(iter(self._calls))]
-            arguments = parsed(text_of(call, "arguments") or "{}")
-            if isinstance(arguments, dict):
+            arguments = arguments_of(call.get("arguments"))
+            if arguments is not None:
                 events.append(ToolCall(call_id, name, arguments))
             else:
                 self._return(call_id, {"error": "the arguments are no JSON object"})
@@ -457,18 +519,27 @@ class _AgentSession(Session):
         return [ToolCallCancelled(one) for one in ids if self._calls.pop(one, None) is not None]
 
     def _refused(self, data: Json) -> list[Event]:
-        self._asked = False
-        return [ServerError(text_of(data, "message") or "the text was refused", "InjectionRefused")]
+        self._asked = self._calls_off = False
+        return [ServerError(_reason(data) or "the text was refused", "InjectionRefused")]
 
     def _warning(self, data: Json) -> list[Event]:
-        return [ServerError(text_of(data, "description") or "a warning", text_of(data, "code"))]
+        return [ServerError(_reason(data) or "a warning", text_of(data, "code"))]
 
     def _error(self, data: Json) -> list[Event]:
-        code = text_of(data, "code")
-        reason = text_of(data, "description") or text_of(data, "message") or "it did not say why"
+        code = text_of(data, "code") or text_of(error_of(data, "error"), "code")
+        reason = _reason(data) or "it did not say why"
         # Before the settings are accepted it is they that are wrong.
         fatal = code in _OUR_FAULT or not (self._ready or code in _PASSING)
         raise ServiceError(reason, code=code, fatal=fatal)
+
+
+def _reason(data: Json) -> str | None:
+    told = (
+        text_of(data, "description"),
+        text_of(data, "message"),
+        text_of(error_of(data, "error"), "message"),
+    )
+    return next((text for text in told if text), None)
 
 
 _KINDS: Mapping[str, Callable[[_AgentSession, Json], list[Event] | None]] = {

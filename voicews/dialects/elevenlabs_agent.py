@@ -8,7 +8,6 @@ the sound in base64.  Field names and messages are those of ElevenLabs' own clie
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections import deque
@@ -21,7 +20,21 @@ from voicews.commands import Command, InterruptResponse, SendAudio, SendMessage,
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Fetch, Request, Session, bare_url
 from voicews.dialects.fetching import fetch
-from voicews.dialects.messages import Json, clean, merged, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Complaints,
+    Json,
+    arguments_of,
+    base64_of,
+    clean,
+    error_of,
+    loose_number,
+    merged,
+    number_of,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.dialects.mulaw import from_mulaw, to_mulaw
 from voicews.dialects.samples import WholeSamples
 from voicews.dialects.settings import (
@@ -36,7 +49,6 @@ from voicews.errors import (
     ConfigError,
     ConnectFailed,
     LocalProtocolError,
-    RemoteProtocolError,
     ServiceError,
     Unsupported,
 )
@@ -287,15 +299,24 @@ class _AgentSession(Session):
         self._finishing = False
         self._asked = False
         """True from the user's words to the beginning of their answer."""
+        self._calls_off = self._unwanted = False
+        """The answer that is to come is called off; the one that came had been."""
+        self._complaints = Complaints()
         self._decode: Callable[[bytes], bytes] | None = None
         self._encode: Callable[[bytes], bytes] | None = None
         self._samples = WholeSamples(dialect.output_format)
         self._interrupted_at = -1.0
         self._speaking = False
+        self._guess = ""
+        self._stop_told = False
+        self._settled: str | None = None
+        """What was taken for the user's words as the agent answered before it had told them."""
         self._responding = False
         self._hushed = False
         self._quiet_ticks = 0
         self._typed: deque[str] = deque(maxlen=_REMEMBERED)
+        self._typed_before = 0
+        """How many of them were typed before the answer began: their echo does not come after it."""
         self._calls: deque[str] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -328,10 +349,12 @@ class _AgentSession(Session):
                 self._speak(pcm)
             case SendText(text=text):
                 self._typed.append(text.strip())
-                self._asked = True
+                self._asked, self._calls_off = True, False
                 self._say(type="user_message", text=text)
             case InterruptResponse():
+                # Also of an answer that is still to come: to what was said, or to a call's result.
                 self._hushed = self._responding
+                self._calls_off = self._asked or bool(self._calls)
             case ToolResult(call_id=call_id, result=result, error=error):
                 self._return(call_id, result if error is None else error, failed=error is not None)
             case SendMessage(data=data):
@@ -352,6 +375,7 @@ class _AgentSession(Session):
         # What was asked for on a connection that is gone must not be answered.
         if call_id in self._calls:
             self._calls.remove(call_id)
+            self._asked = True
             told = result if isinstance(result, str) else json.dumps(result, default=str)
             self._say(type="client_tool_result", tool_call_id=call_id, result=told, is_error=failed)
 
@@ -371,17 +395,20 @@ class _AgentSession(Session):
     # -- what the server says ---------------------------------------------------------------
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """Understand a message.
+        """Understand a message; what makes no sense becomes a :class:`Message`.
 
         Raises:
             ServiceError: the server reported an error that would come again, or wants another format.
-            RemoteProtocolError: the sound in it cannot be decoded.
         """
         data = parsed(message)
-        kind = text_of(data, "type") if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            return self._complaints.about(data, "the server sent what is not a JSON object")
+        kind = text_of(data, "type")
         understand = _KINDS.get(kind) if kind is not None else None
-        events = understand(self, data) if understand else None
-        return [Message(data)] if events is None else events
+        if kind is None or understand is None:
+            return [Message(data)]
+        events = understand(self, data)
+        return self._complaints.misshapen(data, kind) if events is None else events
 
     def _metadata(self, data: Json) -> list[Event]:
         about = object_of(data, "conversation_initiation_metadata_event")
@@ -425,10 +452,12 @@ class _AgentSession(Session):
         return mulaw if found[1] == "ulaw" else None
 
     def _ping(self, data: Json) -> list[Event] | None:
-        event_id = number_of(object_of(data, "ping_event"), "event_id")
-        if event_id is None:
+        event_id = object_of(data, "ping_event").get("event_id")
+        if isinstance(event_id, float) and event_id.is_integer():
+            event_id = int(event_id)
+        if isinstance(event_id, bool) or not isinstance(event_id, int | str):
             return None
-        self._say(type="pong", event_id=int(event_id))
+        self._say(type="pong", event_id=event_id)
         return []
 
     # -- the user ---------------------------------------------------------------------------
@@ -438,39 +467,55 @@ class _AgentSession(Session):
         if text is None:
             return None
         events: list[Event] = [] if self._speaking else [SpeechStarted()]
-        self._speaking = True
-        return [*events, Transcript("user", text.strip(), final=False)]
+        if not self._speaking:
+            # Who speaks has written no more, and wants to be answered.
+            self._typed.clear()
+            self._stop_told = self._calls_off = False
+            self._settled = None
+        self._speaking, self._guess = True, text.strip()
+        return [*events, Transcript("user", self._guess, final=False)]
 
     def _transcript(self, data: Json) -> list[Event] | None:
         text = text_of(object_of(data, "user_transcription_event"), "user_transcript")
         if text is None:
             return None
-        text = text.strip()
+        text, self._guess = text.strip(), ""
         if text in self._typed:
             self._typed.remove(text)
             return []
-        self._speaking, self._asked = False, bool(text)
+        ended, settled = self._end_speech(), self._settled
+        self._settled, self._stop_told = None, False
+        self._interrupted_at = -1.0  # what is late has come before this
+        if settled is not None:
+            # It belongs to what is answered already.
+            return [Transcript("user", text, replaces=settled)] if text != settled else []
+        self._asked, self._calls_off = bool(text), False
         told: list[Event] = [Transcript("user", text)] if text else []
-        return [*self._end_answer(), SpeechStopped(), *told]
+        return [*self._end_answer(), *ended, *told]
+
+    def _end_speech(self) -> list[Event]:
+        """The user's turn is over, which is told once."""
+        told, self._speaking, self._stop_told = self._stop_told, False, True
+        return [] if told else [SpeechStopped()]
 
     # -- the agent --------------------------------------------------------------------------
 
     def _audio(self, data: Json) -> list[Event] | None:
         event = object_of(data, "audio_event")
-        sound, event_id = event.get("audio_base_64"), number_of(event, "event_id")
-        if not isinstance(sound, str):
+        sound, event_id = text_of(event, "audio_base_64"), _number(event)
+        if sound is None:
             return None
         if event_id is not None and event_id <= self._interrupted_at:
             return []
-        try:
-            pcm = base64.b64decode(sound, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise RemoteProtocolError("the sound in an audio event is no base64", code=1007) from error
+        pcm = base64_of(sound)
+        if pcm is None:
+            return self._complaints.about(data, "the server's sound is not base64; what is not is left out")
         self._quiet_ticks = 0
         pcm = self._samples.take(self._decode(pcm) if self._decode is not None else pcm)
-        if self._hushed or not pcm:
+        if not pcm:
             return []
-        return [*self._begin_answer(), AudioReceived(pcm, self._samples.format)]
+        begun = self._begin_answer()
+        return begun if self._hushed else [*begun, AudioReceived(pcm, self._samples.format)]
 
     def _response(self, data: Json) -> list[Event] | None:
         text = text_of(object_of(data, "agent_response_event"), "agent_response")
@@ -478,17 +523,20 @@ class _AgentSession(Session):
             return None
         self._quiet_ticks = 0
         text = text.strip()
-        told: list[Event] = [Transcript("assistant", text)] if text else []
+        if not self._responding:
+            self._interrupted_at = -1.0  # a new answer; what is late of the old one has come before this
+        begun = self._begin_answer()
+        told: list[Event] = [Transcript("assistant", text)] if text and not self._unwanted else []
         over = self._end_answer if self._dialect.text_only else list
-        return [*self._begin_answer(), *told, *over()]
+        return [*begun, *told, *over()]
 
     def _part(self, data: Json) -> list[Event] | None:
         text = text_of(object_of(data, "text_response_part"), "text")
         if text is None:
             return None
         self._quiet_ticks = 0
-        told: list[Event] = [Token(text)] if text else []
-        return [*self._begin_answer(), *told]
+        begun = self._begin_answer()
+        return [*begun, Token(text)] if text and not self._unwanted else begun
 
     def _correction(self, data: Json) -> list[Event] | None:
         event = object_of(data, "agent_response_correction_event")
@@ -498,7 +546,7 @@ class _AgentSession(Session):
         return [Transcript("assistant", said.strip(), replaces=original.strip())]
 
     def _interruption(self, data: Json) -> list[Event]:
-        event_id = number_of(object_of(data, "interruption_event"), "event_id")
+        event_id = _number(object_of(data, "interruption_event"))
         if event_id is not None:
             self._interrupted_at = max(self._interrupted_at, event_id)
         return [Interrupted(), *self._end_answer()]
@@ -508,14 +556,27 @@ class _AgentSession(Session):
             return []
         self._responding, self._asked = True, False
         self._quiet_ticks = 0
-        return [ResponseStarted()]
+        self._typed_before = len(self._typed)
+        self._unwanted = self._hushed = self._calls_off
+        self._calls_off = False
+        events: list[Event] = []
+        if self._speaking:
+            # The agent answers, whether it has told that the user's turn is over or not.
+            events += self._end_speech()
+            if self._guess:
+                self._settled, self._guess = self._guess, ""
+                events.append(Transcript("user", self._settled))
+        return events if self._unwanted else [*events, ResponseStarted()]
 
     def _end_answer(self) -> list[Event]:
         if not self._responding:
             return []
+        unwanted, self._unwanted = self._unwanted, False
         self._responding = self._hushed = False
+        for _ in range(min(self._typed_before, len(self._typed))):
+            self._typed.popleft()
         self._samples.forget()
-        return [ResponseDone()]
+        return [] if unwanted else [ResponseDone()]
 
     # -- the rest ---------------------------------------------------------------------------
 
@@ -525,18 +586,28 @@ class _AgentSession(Session):
         if name is None or call_id is None:
             return None
         self._calls.append(call_id)
-        return [ToolCall(call_id, name, object_of(call, "parameters"))]
+        arguments = arguments_of(call.get("parameters"))
+        if arguments is None:
+            self._return(call_id, "the parameters are no JSON object", failed=True)
+            return []
+        return [ToolCall(call_id, name, arguments)]
 
     def _error(self, data: Json) -> list[Event]:
-        event = object_of(data, "error_event") or data
+        event = error_of(data, "error_event") or error_of(data, "error") or data
         kind, number = text_of(event, "error_type"), number_of(event, "code")
-        reason = (
-            text_of(event, "message") or text_of(event, "reason") or clean(kind or "") or "it did not say why"
-        )
+        told = (text_of(event, name) for name in ("message", "reason"))
+        reason = next((text for text in told if text), None) or clean(kind or "") or "it did not say why"
+        # Perhaps it was the answer that went wrong.
+        self._asked = self._calls_off = False
         code = kind or (int(number) if number is not None else None)
         if kind in _FATAL_TYPES or number in _FATAL_CODES:
             raise ServiceError(reason, code=code, fatal=True)
         return [ServerError(reason, code)]
+
+
+def _number(event: Json) -> float | None:
+    """By which sound that is late is known."""
+    return number_of({"event_id": loose_number(event.get("event_id"))}, "event_id")
 
 
 _KINDS: Mapping[str, Callable[[_AgentSession, Json], list[Event] | None]] = {

@@ -7,9 +7,9 @@ is transcribed comes in pieces, and in no order with what is spoken.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from voicews.commands import (
     Command,
@@ -23,13 +23,26 @@ from voicews.commands import (
 )
 from voicews.config import AudioFormat
 from voicews.dialects.base import Session
-from voicews.dialects.messages import Json, items_of, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Complaints,
+    Json,
+    arguments_of,
+    base64_of,
+    error_of,
+    items_of,
+    loose_number,
+    loose_truth,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
+from voicews.dialects.openai_answer import code_of
 from voicews.dialects.samples import WholeSamples
 from voicews.errors import (
     ConfigError,
     ConnectionClosed,
     LocalProtocolError,
-    RemoteProtocolError,
     ServiceError,
     Unsupported,
     VoicewsError,
@@ -54,8 +67,6 @@ from voicews.events import (
 __all__ = ["GeminiSession", "Rules"]
 
 _PCM = "audio/pcm"
-_STANDARD = str.maketrans("-_", "+/")
-"""Base64 may be written in either alphabet in Google's JSON; its own client uses the one for addresses."""
 _REFUSALS = (1007, 1008)
 """Close codes for what the server does not take, a handle that it does not know among them."""
 _UNREMARKABLE = frozenset({"TURN_COMPLETE_REASON_UNSPECIFIED", "NEED_MORE_INPUT"})
@@ -66,6 +77,14 @@ _LONG_SILENT = 3.0
 """Seconds of digital silence after which no turn of the user can be under way."""
 _TICK = 0.25
 """Seconds between looks at whether the server has come to the end."""
+_LOOK = 1.0
+"""Seconds between looks at whether an answer still goes on."""
+_PATIENCE = 15.0
+"""Seconds without a word of an answer after which it is over, although the server has not said so."""
+_MOST_CALLS = 1000
+"""Without a result; the newest are remembered."""
+_LONGEST_LEFT = 1e6
+"""Seconds until a session's end that can be told."""
 _SETTLED = 2.0
 """Seconds without a word, at the end, after which nothing was under way."""
 
@@ -102,19 +121,28 @@ class GeminiSession(Session):
         self.tick_interval = None
         self._rules = rules
         self._to_send: list[str | bytes] = [written({"setup": rules.setup})]
+        self._owed: list[Event] = []
+        self._complaints = Complaints()
         self._asked_to_resume = self._ready = False
         self._handle = rules.handle
         # The user.
         self._in_turn = False
         self._silent = 0.0
         self._speaking = self._tells_activity = False
-        self._words = ""
+        self._words = self._hypothesis = ""
         self._told_words: str | None = None
         # The server.
         self._samples = WholeSamples(rules.speaks_in)
         self._responding = self._hushed = self._asked = self._was_cut_off = False
+        self._calls_off = self._unwanted = False
+        """The answer that is to come is called off; the one that came had been."""
+        self._generated = False
+        """All of the answer has been sent; its end is mostly told when it has been played."""
         self._answer = ""
         self._calls: dict[str, Json] = {}
+        self._calls_told = 0
+        self._goes_on = False
+        self._quiet_since: float | None = None
         # The end.
         self._finishing = self._settled = False
         self._heard_of = False
@@ -138,6 +166,7 @@ class GeminiSession(Session):
         messages, self._to_send = self._to_send, []
         # It is asked for once there is a connection, so that one that never came refuses no handle.
         self._asked_to_resume = self._rules.handle is not None
+        self.tick_interval = _TICK if self._finishing else _LOOK if self._responding or self._owed else None
         return messages
 
     def classify(self, error: VoicewsError) -> VoicewsError:
@@ -171,6 +200,7 @@ class GeminiSession(Session):
             case SendText(text=text):
                 self._write(text)
             case StartTurn():
+                self._owed += self._begin_turn()
                 self._in_turn = True
                 self._stream(activityStart={})
             case EndTurn():
@@ -178,12 +208,21 @@ class GeminiSession(Session):
             case InterruptResponse():
                 # The server has no word for it, but nobody has to listen.
                 self._hushed = self._responding
+                has_spoken = bool(self._words or self._hypothesis) or (
+                    self._told_words is not None and not self._responding
+                )
+                self._calls_off = self._asked or has_spoken or bool(self._calls)
             case ToolResult(call_id=call_id, result=result, error=error):
                 self._return(call_id, {"error": error} if error is not None else {"output": result})
             case _:
                 assert isinstance(command, SendMessage)
                 data = command.data
                 self._to_send.append(written(data) if isinstance(data, Mapping) else data)
+
+    def _begin_turn(self) -> list[Event]:
+        """The user begins anew: what nobody wanted to hear is over, and the next answer is wanted."""
+        self._calls_off = False
+        return self._end_answer(None) if self._hushed else []
 
     def _stream(self, **part: object) -> None:
         self._to_send.append(written({"realtimeInput": part}))
@@ -196,6 +235,7 @@ class GeminiSession(Session):
             self._stream(audio={"data": data, "mimeType": f"{_PCM};rate={self._rules.hears.rate}"})
 
     def _write(self, text: str) -> None:
+        self._owed += self._begin_turn()
         self._asked = True
         if self._rules.text_as_content:
             self._say_content([{"role": "user", "parts": [{"text": text}]}])
@@ -246,53 +286,70 @@ class GeminiSession(Session):
         return self._responding or self._asked or bool(self._words) or bool(self._calls)
 
     def tick(self, now: float) -> list[Event]:
-        """Notice that there is nothing to wait for: the server does not say that it heard nothing."""
+        """Notice that there is nothing to wait for: the server does not say that it heard nothing, and may
+        not say that its answer is over."""
+        events, self._owed = self._owed, []
+        if self._goes_on or self._quiet_since is None or not self._responding:
+            self._goes_on, self._quiet_since = False, now
+        elif now - self._quiet_since >= _PATIENCE:
+            events += self._end_answer(None)
         if not self._finishing:
-            return []
+            return events
         if self._heard_of or self._heard_of_at is None:
             self._heard_of, self._heard_of_at = False, now
         if not self._is_busy and now - self._heard_of_at >= _SETTLED:
             self._settled = True
-        return []
+        return events
 
     # -- what the server says ---------------------------------------------------------------
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """Understand a message; what in it is unknown becomes a :class:`Message`.
-
-        Raises:
-            RemoteProtocolError: sound in it cannot be decoded or played.
-        """
+        """Understand a message; what in it is unknown, or makes no sense, becomes a :class:`Message`."""
+        events, self._owed = self._owed, []
         data = parsed(message)
         if not isinstance(data, dict):
-            return [Message(data)]
+            return [*events, *self._complaints.about(data, "the server sent what is not a JSON object")]
         self._heard_of = True
-        events: list[Event] = []
         unknown: Json = {}
         for name, value in data.items():
             understand = _KINDS.get(name)
-            if understand is not None and isinstance(value, dict):
-                events += understand(self, value)
-            else:
+            if name == "error":
+                events += self._error(error_of(data, name))
+            elif understand is None:
                 unknown[name] = value
+            elif name == "setupComplete" or isinstance(value, dict):
+                events += understand(self, value)
+            elif value is not None:
+                events += self._complaints.misshapen({name: value}, name)
         return [*events, Message(unknown)] if unknown or not data else events
 
-    def _set_up(self, data: Json) -> list[Event]:
+    def _set_up(self, data: object) -> list[Event]:
         if not self._ready:
             self._ready = True
             if self._rules.restored:
                 self._say_content(self._rules.restored)
         return []
 
+    def _error(self, error: Json) -> list[Event]:
+        reason = text_of(error, "message") or text_of(error, "status") or "it did not say why"
+        return [ServerError(reason, code_of(error) or text_of(error, "status"))]
+
     def _hear_content(self, data: Json) -> list[Event]:
-        events = self._hear_words(object_of(data, "inputTranscription"))
+        self._goes_on = True
+        events: list[Event] = []
+        for name in _OBJECTS:
+            if not isinstance(data.get(name), dict | None):
+                events += self._complaints.misshapen({"serverContent": {name: data[name]}}, name)
+        events += self._hear_words(object_of(data, "inputTranscription"))
         events += self._hear_hypothesis(object_of(data, "interimInputTranscription"))
-        if data.get("interrupted") is True:
+        if loose_truth(data.get("interrupted")):
             events += self._cut_off()
         for part in items_of(object_of(data, "modelTurn"), "parts"):
             events += self._hear_part(part)
         events += self._hear_answer(text_of(object_of(data, "outputTranscription"), "text"))
-        if data.get("turnComplete") is True:
+        if loose_truth(data.get("generationComplete")):
+            self._generated = self._responding
+        if loose_truth(data.get("turnComplete")):
             events += self._end_answer(text_of(data, "turnCompleteReason"))
         sources = {name: data[name] for name in ("groundingMetadata", "urlContextMetadata") if name in data}
         return [*events, Message({"serverContent": sources})] if sources else events
@@ -307,28 +364,31 @@ class GeminiSession(Session):
             return [Transcript("user", self._told_words, replaces=earlier)]
         if text:
             events += self._begin_utterance()
-            self._words = _joined(self._words, text)
+            self._words, self._hypothesis = _joined(self._words, text), ""
             events.append(Transcript("user", self._words.strip(), final=False))
-        return events + self._end_utterance() if transcription.get("finished") is True else events
+        return events + self._end_utterance() if loose_truth(transcription.get("finished")) else events
 
     def _hear_hypothesis(self, transcription: Json) -> list[Event]:
         text = text_of(transcription, "text")
         if not text:
             return []
-        words = _joined(self._words, text)
-        return [*self._begin_utterance(), Transcript("user", words.strip(), final=False)]
+        self._hypothesis = _joined(self._words, text)
+        return [*self._begin_utterance(), Transcript("user", self._hypothesis.strip(), final=False)]
 
     def _begin_utterance(self) -> list[Event]:
         """Words show that the user speaks, where the server does not say it."""
         self._told_words = None
+        self._calls_off = False  # what was called off is the answer to the words before
+        events = [] if self._words else self._begin_turn()
         if self._speaking or self._tells_activity:
-            return []
+            return events
         self._speaking = True
-        return [SpeechStarted()]
+        return [*events, SpeechStarted()]
 
     def _end_utterance(self) -> list[Event]:
         events: list[Event] = [SpeechStopped()] if self._speaking else []
-        words, self._words, self._speaking = self._words.strip(), "", False
+        words, self._speaking = self._words.strip(), False
+        self._words = self._hypothesis = ""
         if words:
             self._told_words = words
             events.append(Transcript("user", words))
@@ -343,45 +403,65 @@ class GeminiSession(Session):
         if begins is self._speaking:
             return []
         self._speaking = begins
-        return [SpeechStarted()] if begins else [SpeechStopped()]
+        return [*self._begin_turn(), SpeechStarted()] if begins else [SpeechStopped()]
 
     # What the server answers.
 
-    def _begin_answer(self) -> list[Event]:
+    def _begin_answer(self, *, seen: bool = True) -> list[Event]:
+        """An answer begins, or goes on.
+
+        Args:
+            seen: by the answer itself; what is transcribed of it may also come after its end.
+        """
+        events: list[Event] = []
+        if self._responding and seen and (self._generated or self._was_cut_off):
+            events += self._end_answer(None)  # of the one before, which the server has not told
         if self._responding:
-            return []
+            return events
         self._responding, self._answer = True, ""
+        self._generated = self._was_cut_off = False
+        self._unwanted = self._hushed = self._calls_off
+        self._calls_off = False
         self._samples.forget()
-        return [*self._end_utterance(), ResponseStarted()]
+        events += self._end_utterance()
+        return events if self._unwanted else [*events, ResponseStarted()]
 
     def _hear_part(self, part: Json) -> list[Event]:
         sound = object_of(part, "inlineData")
         text = text_of(part, "text")
         if sound:
             return self._hear_sound(sound)
-        if text and not self._rules.speaks and part.get("thought") is not True:
-            return self._hear_answer(text)
+        if text and not self._rules.speaks and not loose_truth(part.get("thought")):
+            return [*self._begin_answer(), *self._hear_answer(text)]
         return []
 
     def _hear_sound(self, sound: Json) -> list[Event]:
-        kind, data = text_of(sound, "mimeType") or "", text_of(sound, "data") or ""
-        if not kind.startswith(_PCM):
-            return [Message({"inlineData": sound})]
+        kind, data = text_of(sound, "mimeType"), text_of(sound, "data")
+        message = {"inlineData": sound}
+        if kind is None or data is None:
+            return self._complaints.misshapen(message, "inlineData")
+        if not kind.lower().startswith(_PCM):
+            return [Message(message)]
         spoken_in = _format(kind, self._rules.speaks_in)
+        if spoken_in is None:
+            return self._complaints.about(message, "the server announced a rate that cannot be played")
+        pcm = base64_of(data)
+        if pcm is None:
+            return self._complaints.about(
+                message, "the server's sound is not base64; what is not is left out"
+            )
+        begun = self._begin_answer()
         if spoken_in != self._samples.format:
             self._samples = WholeSamples(spoken_in)
-        try:
-            pcm = base64.b64decode(data.translate(_STANDARD), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise RemoteProtocolError("the server sent sound that is no base64") from error
-        begun = self._begin_answer()
         pcm = b"" if self._hushed else self._samples.take(pcm)
         return [*begun, AudioReceived(pcm, spoken_in)] if pcm else begun
 
     def _hear_answer(self, text: str | None) -> list[Event]:
         if not text:
             return []
-        begun = self._begin_answer()
+        begun = self._begin_answer(seen=False)
+        if self._unwanted:
+            return begun
         self._answer = _joined(self._answer, text)
         return [*begun, Token(text)]
 
@@ -403,23 +483,37 @@ class GeminiSession(Session):
         if not self._was_cut_off:  # else the user is still saying what has cut it off
             events += self._end_utterance()
         events += self._tell_answer()
-        if self._responding:
+        if self._responding and not self._unwanted:
             events.append(ResponseDone())
         self._responding = self._hushed = self._asked = self._was_cut_off = False
+        self._unwanted = self._generated = False
+        self._calls_off = self._calls_off and bool(self._calls)
         self._told_words = None
         self._settled = self._finishing and not self._is_busy
         return events
 
     def _call(self, data: Json) -> list[Event]:
+        self._goes_on = True
         events = self._end_utterance()
-        for call in items_of(data, "functionCalls"):
+        one = object_of(data, "functionCalls")
+        calls = [one] if one else items_of(data, "functionCalls")
+        if not calls:
+            return events + self._complaints.misshapen({"toolCall": data}, "toolCall")
+        for call in calls:
             name = text_of(call, "name")
             if name is None:
                 continue
             given = text_of(call, "id")
-            call_id = given or f"call-{len(self._calls) + 1}"
+            self._calls_told += 1
+            call_id = given or f"call-{self._calls_told}"
             self._calls[call_id] = {"id": given, "name": name} if given else {"name": name}
-            events.append(ToolCall(call_id, name, object_of(call, "args")))
+            if len(self._calls) > _MOST_CALLS:
+                del self._calls[next(iter(self._calls))]
+            arguments = arguments_of(call.get("args"))
+            if arguments is None:
+                self._return(call_id, {"error": "the arguments are no JSON object"})
+            else:
+                events.append(ToolCall(call_id, name, arguments))
         return events
 
     def _call_off(self, data: Json) -> list[Event]:
@@ -433,38 +527,36 @@ class GeminiSession(Session):
 
     def _note_handle(self, data: Json) -> list[Event]:
         handle = text_of(data, "newHandle")
-        if handle and data.get("resumable") is True:
+        if handle and loose_truth(data.get("resumable")):
             self._handle = handle
         return []
 
     def _go_away(self, data: Json) -> list[Event]:
-        left = text_of(data, "timeLeft") or "0s"
-        try:
-            seconds = number_of({"left": float(left.removesuffix("s"))}, "left")
-        except ValueError:
-            seconds = None
-        return [SessionExpiring(max(0.0, seconds or 0.0))]
+        left = data.get("timeLeft")
+        seconds = loose_number(left.strip().removesuffix("s") if isinstance(left, str) else left)
+        return [SessionExpiring(min(max(0.0, seconds or 0.0), _LONGEST_LEFT))]
 
 
 def _joined(text: str, piece: str) -> str:
     return text + piece if len(text) < _LONGEST_TEXT else text
 
 
-def _format(kind: str, usual: AudioFormat) -> AudioFormat:
-    """Of sound with this MIME type, such as ``audio/pcm;rate=24000``."""
+def _format(kind: str, usual: AudioFormat) -> AudioFormat | None:
+    """Of sound with this MIME type, such as ``audio/pcm;rate=24000``; None if it cannot be played."""
     for parameter in kind.split(";")[1:]:
         name, _, value = parameter.strip().partition("=")
-        if name == "rate":
+        if name.strip().lower() == "rate":
             try:
                 return AudioFormat(int(value))
-            except (ValueError, ConfigError) as error:
-                raise RemoteProtocolError(
-                    f"the server announced a rate of {value[:20]!r}, which cannot be played"
-                ) from error
+            except (ValueError, ConfigError):
+                return None
     return usual
 
 
-_KINDS: Mapping[str, Callable[[GeminiSession, Json], list[Event]]] = {
+_OBJECTS = ("inputTranscription", "interimInputTranscription", "modelTurn", "outputTranscription")
+"""Members of a ``serverContent``."""
+
+_KINDS: Mapping[str, Callable[[GeminiSession, Any], list[Event]]] = {
     "setupComplete": GeminiSession._set_up,
     "serverContent": GeminiSession._hear_content,
     "toolCall": GeminiSession._call,

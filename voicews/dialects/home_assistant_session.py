@@ -22,7 +22,19 @@ from voicews.commands import (
 )
 from voicews.config import AudioFormat
 from voicews.dialects.base import Session, Sound
-from voicews.dialects.messages import Json, merged, object_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Complaints,
+    Json,
+    error_of,
+    loose_number,
+    loose_truth,
+    merged,
+    number_of,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.errors import LocalProtocolError, ServiceError, Unsupported, VoicewsError
 from voicews.events import (
     AudioReceived,
@@ -61,6 +73,12 @@ _PIECE = 0.1
 """Seconds of an answer in one event."""
 _REMEMBERED = 64
 """Runs that are over, of which the server may still speak."""
+_BEGINS_WITHIN = 10.0
+"""Seconds after which a run that has not begun does not begin any more."""
+_ENDS_WITHIN = 2.0
+"""Seconds after which a run of which all has been told is over, although the server has not said so."""
+_GRACE = 5.0
+"""Seconds that the server gets to end a run by its own timeout."""
 _LONGEST_TEXT = 1_000_000
 """Characters of an answer that are put together from its pieces."""
 
@@ -105,7 +123,10 @@ class _Run:
         """Seconds of the answer."""
         self.sent = 0.0
         """Seconds of what the user said."""
-        self.ended = self.failed = False
+        self.begun = self.done = self.ended = self.failed = False
+        """The server has begun it; all of it that matters has been told; it has said so; it went wrong."""
+        self.heard_of = False
+        self.quiet_since: float | None = None
 
 
 class HomeAssistantSession(Session):
@@ -128,6 +149,7 @@ class HomeAssistantSession(Session):
         self._goes_on = False
         self._silent = 0.0
         self._owed: list[Event] = []
+        self._complaints = Complaints()
         self._rest: float | None = None
         """Seconds until the next run may begin, not counted yet."""
         self._listen_at: float | None = None
@@ -281,7 +303,33 @@ class HomeAssistantSession(Session):
             self._listen_at = None
             self._listen_again(0.0)
         owed, self._owed = self._owed, []
-        return owed
+        return owed + self._look(now)
+
+    def _look(self, now: float) -> list[Event]:
+        """Notice that a run is over, or will never be; else nobody would listen any more."""
+        run = self._run
+        if run is None or not self._ready or (run.ended and run.offer is not None):
+            return []
+        if run.heard_of or run.quiet_since is None:
+            run.heard_of, run.quiet_since = False, now
+        timeout = number_of(self._rules.run, "timeout")
+        patience = None if timeout is None else timeout + _GRACE
+        if run.done and run.offer is None:
+            patience = _ENDS_WITHIN
+        elif not run.begun or (run.hears and run.handler is None):
+            patience = _BEGINS_WITHIN
+        if patience is None or now - run.quiet_since < patience:
+            return []
+        if run.done:
+            return self._run_ended(run, {})
+        return self._abandon(run, f"nothing was heard of a run of the pipeline for {patience:g} s")
+
+    def _abandon(self, run: _Run, why: str) -> list[Event]:
+        """Call off a run that cannot go on; another one is tried after a while."""
+        events = self._speech_stopped(run, {})
+        self._past.append(self._say(type="unsubscribe_events", subscription=run.number))
+        run.failed, run.offer = True, None
+        return [*events, ServerError(why, "pipeline"), *self._end(run)]
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -299,7 +347,7 @@ class HomeAssistantSession(Session):
 
     def _understand(self, data: object) -> list[Event]:
         if not isinstance(data, dict):
-            return [Message(data)]
+            return self._complaints.about(data, "the server sent what is not a JSON object")
         match data.get("type"):
             case "auth_required":
                 self._to_send.append(written({"type": "auth", "access_token": self._rules.token}))
@@ -323,24 +371,31 @@ class HomeAssistantSession(Session):
             self._listen(self._first_stage)
 
     def _understand_number(self, data: Json) -> list[Event]:
-        number = data.get("id")
-        if isinstance(number, int) and number in self._past:
+        number = loose_number(data.get("id"))
+        if number is not None and number in self._past:
             return []  # it was called off, or is over
-        if self._run is None or number != self._run.number or data["type"] == "pong":
+        run = self._run
+        if run is None or number != run.number or data["type"] == "pong":
             return [Message(data)]
+        run.heard_of = True
         if data["type"] == "result":
-            return self._run_accepted(self._run, data)
+            return self._run_accepted(run, data)
         event = object_of(data, "event")
         kind = event.get("type")
-        understand = _STAGES.get(kind) if isinstance(kind, str) else None
+        if not isinstance(kind, str):
+            return self._complaints.misshapen(data, "event")
+        run.begun = True
+        # Whatever comes after the user's words shows that they are over.
+        ended = self._speech_stopped(run, {}) if kind in _AFTER_SPEECH else []
+        understand = _STAGES.get(kind)
         if understand is None:
-            return [] if isinstance(kind, str) and kind in _NOTED else [Message(data)]
-        return understand(self, self._run, object_of(event, "data"))
+            return [*ended, *([] if kind in _NOTED else [Message(data)])]
+        return [*ended, *understand(self, run, error_of(event, "data"))]
 
     def _run_accepted(self, run: _Run, data: Json) -> list[Event]:
-        if data.get("success") is True:
-            return []
-        error = object_of(data, "error")
+        success, error = loose_truth(data.get("success")), error_of(data, "error")
+        if success or not (error or data.get("success") is False):
+            return [] if success else self._complaints.misshapen(data, "result")
         reason = text_of(error, "message") or "the pipeline could not be run"
         code = text_of(error, "code")
         if code not in _PASSING or not self._ready:
@@ -351,14 +406,16 @@ class HomeAssistantSession(Session):
     # A run, stage by stage.
 
     def _run_started(self, run: _Run, data: Json) -> list[Event]:
-        handler = object_of(data, "runner_data").get("stt_binary_handler_id")
-        if run.listens and isinstance(handler, int) and 0 <= handler <= 255:
-            run.handler = handler
+        self._ready = True
+        number = loose_number(object_of(data, "runner_data").get("stt_binary_handler_id"))
+        if run.listens and number not in _HANDLERS:
+            return self._abandon(run, "the server did not say by which number it takes sound")
+        if run.listens and number is not None:
+            run.handler = handler = int(number)
             self._to_send += [bytes([handler]) + pcm for pcm in run.early]
             run.early.clear()
             if not run.hears:  # the turn was over before the run had begun
                 self._to_send.append(bytes([handler]))
-        self._ready = True
         return []
 
     def _woken(self, run: _Run, data: Json) -> list[Event]:
@@ -399,9 +456,10 @@ class HomeAssistantSession(Session):
     def _answered(self, run: _Run, data: Json) -> list[Event]:
         output = object_of(data, "intent_output")
         self._conversation = text_of(output, "conversation_id") or self._conversation
-        self._goes_on = output.get("continue_conversation") is True
+        self._goes_on = loose_truth(output.get("continue_conversation")) is True
         speech = object_of(object_of(object_of(output, "response"), "speech"), "plain")
         text = (text_of(speech, "speech") or run.answer).strip()
+        run.done = self._rules.run.get("end_stage") == "intent"
         return [*self._begin_answer(run), Transcript("assistant", text)] if text else []
 
     def _spoken(self, run: _Run, data: Json) -> list[Event]:
@@ -427,6 +485,7 @@ class HomeAssistantSession(Session):
         code = text_of(data, "code")
         events: list[Event] = [SpeechStopped()] if run.speaking else []
         run.hears = run.speaking = False
+        run.done = True
         self._goes_on = False
         # A pipeline that hears nothing before there was anything to hear is not well either.
         run.failed = code not in _NOTHING_HEARD or run.sent < _LEAST
@@ -454,6 +513,7 @@ class HomeAssistantSession(Session):
         if run is None or run.offer is not offer:
             return []
         run.offer = None
+        run.done = run.heard_of = True
         events: list[Event] = []
         if isinstance(sound, VoicewsError):
             events.append(ServerError(f"the answer's sound cannot be played: {sound}", "sound"))
@@ -464,6 +524,14 @@ class HomeAssistantSession(Session):
         # The server mostly has ended the run by now: it does so as soon as it has said where the sound is.
         return events + self._end(run) if run.ended else events
 
+
+_AFTER_SPEECH = frozenset(
+    {"intent-start", "intent-progress", "intent-end", "tts-start", "tts-end", "run-end"}
+)
+"""Stages that begin when the user's turn is over."""
+
+_HANDLERS = range(256)
+"""What sound can be marked by: it is one byte."""
 
 _NOTED = frozenset({"wake_word-start", "stt-start", "intent-start", "tts-start"})
 """Stages of which nobody need know."""

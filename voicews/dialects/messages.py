@@ -6,18 +6,38 @@ of the right kind, and otherwise what stands for its absence; none of them raise
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Json", "clean", "items_of", "merged", "number_of", "object_of", "parsed", "text_of", "written"]
+from voicews.events import Event, Message, ServerError
+
+__all__ = [
+    "Complaints",
+    "Json",
+    "arguments_of",
+    "base64_of",
+    "clean",
+    "error_of",
+    "items_of",
+    "loose_number",
+    "loose_truth",
+    "merged",
+    "number_of",
+    "object_of",
+    "parsed",
+    "text_of",
+    "written",
+]
 
 Json = dict[str, Any]
 """A JSON object."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _LARGEST = 1e15
 """No time, rate or number of an event is larger; what is, could not be counted with."""
 
@@ -67,6 +87,26 @@ def number_of(data: Mapping[str, Any], key: str) -> float | None:
     return float(value) if -_LARGEST <= value <= _LARGEST and not math.isnan(value) else None
 
 
+def loose_number(value: object) -> float | None:
+    """A number, or one that was written as text; it may be infinite, or more than a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    except OverflowError:
+        return math.inf
+    return None if math.isnan(number) else number
+
+
+def loose_truth(value: object) -> bool | None:
+    """True or false, or one of them written as a number or as text; None if it is neither."""
+    if isinstance(value, str):
+        return _TRUTHS.get(value.strip().lower())
+    return bool(value) if isinstance(value, int | float) else None
+
+
 def object_of(data: Mapping[str, Any], key: str) -> Json:
     """An object; empty if it is missing."""
     value = data.get(key)
@@ -77,3 +117,72 @@ def items_of(data: Mapping[str, Any], key: str) -> list[Json]:
     """The objects of a list; empty if it is missing."""
     value = data.get(key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def error_of(data: Mapping[str, Any], key: str) -> Json:
+    """What went wrong, as an object: one that was told as mere text has it as its ``message``."""
+    text = text_of(data, key)
+    return object_of(data, key) if text is None else {"message": text}
+
+
+def arguments_of(value: object) -> Json | None:
+    """A function's arguments by name, told as an object or as its text; none at all are no arguments.
+
+    None if they are something else, so that nobody could call the function.
+    """
+    if isinstance(value, str):
+        value = parsed(clean(value)) if value.strip() else None
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else None
+
+
+_STANDARD_BASE64 = str.maketrans("-_", "+/", "\r\n\t")
+
+
+def base64_of(text: str) -> bytes | None:
+    """What is written in base64, in either alphabet, with or without padding and line breaks.
+
+    None if it is not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        pass  # not the way most servers write it
+    digits = text.translate(_STANDARD_BASE64).strip().rstrip("=")
+    try:
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True) or None
+    except ValueError:
+        return None
+
+
+_MOST_COMPLAINTS = 100
+"""Reasons that are remembered; a server cannot make us hold, or tell, ever more of them."""
+
+
+class Complaints:
+    """What one connection's server gets wrong: it costs the message, and is told.
+
+    Each such message is passed on as it is.  The reason is told once, for a server that gets one message
+    wrong mostly gets them all wrong.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def about(self, data: Any, reason: str) -> list[Event]:
+        """The events that tell of a message.
+
+        Args:
+            data: the message.
+            reason: what is wrong with it, for people; the same for all messages of its kind.
+        """
+        events: list[Event] = [Message(data)]
+        if reason not in self._told and len(self._told) < _MOST_COMPLAINTS:
+            self._told.add(reason)
+            events.append(ServerError(reason, "invalid_message"))
+        return events
+
+    def misshapen(self, data: Any, kind: str) -> list[Event]:
+        """The events that tell of a message of a kind that is known, in which something needed is missing."""
+        return self.about(data, f"a field of the server's {kind} message is missing or malformed")

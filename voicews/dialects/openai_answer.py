@@ -46,6 +46,8 @@ class Answer:
     """True: nobody wants to hear more of it."""
     unwanted: bool = False
     """True: it was called off before it began, so that nobody hears of it at all."""
+    over: bool = False
+    """True: its end has been told."""
     told: str | None = None
     """Its text as it was last told."""
 
@@ -69,15 +71,17 @@ class Answer:
         """True if any of it could be heard."""
         return any(part.sound for part in self.parts)
 
-    def read(self, response: Json) -> None:
-        """Take the text from the summary, for servers that do not send it piece by piece."""
-        for item in items_of(response, "output"):
+    def read(self, response: Json) -> bool:
+        """Take the text from the summary, for servers that do not send it piece by piece; what was said
+        already is kept.  True if there is any text then."""
+        for item in items_of(response, "output") if not self.text else ():
             if item.get("role") != "assistant":
                 continue
             for index, content in enumerate(items_of(item, "content")):
                 text = text_of(content, "transcript") or text_of(content, "text") or ""
                 part = self.part({"item_id": item.get("id"), "content_index": index})
                 part.text = text[:LONGEST_TEXT]
+        return bool(self.text)
 
     def cut(self, heard: float, format: AudioFormat) -> list[Cut]:
         """Forget what was not heard; tells which parts are shorter now.

@@ -283,6 +283,7 @@ class OpenAIRealtime(Dialect):
                 manual=self.turn_detection is None,
                 interrupts=converses and turns.get("interrupt_response") is not False,
                 transcribes=self._transcription is not None,
+                responds=converses and turns.get("create_response") is not False,
                 silence=min(silence / 1000, 10.0) if isinstance(silence, int) and silence > 0 else 0.5,
                 commits_at_end=turns.get("type") == "semantic_vad",
                 awaits_updated=self.await_updated,
