@@ -19,6 +19,7 @@ from voicews import (
     Buffers,
     ClientConfig,
     ConnectFailed,
+    ConnectionClosed,
     ConnectTimeout,
     DeviceLost,
     DeviceLostError,
@@ -30,6 +31,7 @@ from voicews import (
     PlaybackFinished,
     PlaybackStarted,
     Reconnecting,
+    ServerError,
     SessionExpired,
     SessionExpiring,
     ShutdownTimeout,
@@ -128,6 +130,85 @@ def test_each_session_gets_the_one_before() -> None:
         server.call(2).wait_for_audio()
     assert seen[0] is None
     assert isinstance(seen[1], Session)
+
+
+def user_said(voice: VoiceClient) -> list[str]:
+    return [turn.text for turn in voice.history if turn.role == "user"]
+
+
+@pytest.mark.parametrize("end", ["close", "server", "error", "cut"])
+def test_the_last_partial_is_final_once_no_more_can_come(end: str) -> None:
+    """Whoever ends the connection, and whether it is dialled again or not."""
+    config = ClientConfig(backoff=Backoff(initial=0.01))
+    with peer() as server, client(Plain(server.url, resume=True), config=config) as voice:
+        lines = voice.events(Transcript)
+        call = server.call()
+        call.send({"type": "partial", "text": "turn on the li"})
+        assert lines.get(PATIENCE) == Transcript("user", "turn on the li", final=False)
+        if end == "close":
+            voice.close()
+        elif end == "server":
+            call.close()
+        elif end == "error":
+            call.close(1008)
+        else:
+            call.cut()
+        assert lines.get(PATIENCE) == Transcript("user", "turn on the li")
+        if end == "cut":
+            history = server.call(2).wait_for_text("hello")["history"]
+            assert history == [{"role": "user", "text": "turn on the li"}]
+        with contextlib.suppress(ConnectionClosed):
+            voice.wait(PATIENCE) if end != "cut" else voice.close()
+        assert user_said(voice) == ["turn on the li"]
+
+
+def test_the_last_partial_is_final_if_the_client_is_closed_between_two_connections() -> None:
+    class Carrying(Plain):
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+            session = super().begin(previous, history, tools)
+            promote = session.last_words
+            session.last_words = lambda *, resumes: [] if resumes else promote(resumes=False)  # type: ignore[method-assign]
+            return session
+
+    config = ClientConfig(backoff=Backoff(initial=60.0, cap=60.0))
+    with peer() as server, client(Carrying(server.url), config=config) as voice:
+        lines, attempts = voice.events(Transcript), voice.events(Reconnecting)
+        server.call().send({"type": "partial", "text": "turn on"})
+        assert not lines.get(PATIENCE).final
+        server.call().cut()
+        attempts.get(PATIENCE)
+        assert user_said(voice) == []
+        voice.close()
+    assert user_said(voice) == ["turn on"]
+
+
+def test_a_dialect_that_fails_at_its_last_words_does_not_keep_the_run_alive(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Buggy(Plain):
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+            session = super().begin(previous, history, tools)
+            session.last_words = None  # type: ignore[assignment, method-assign]
+            return session
+
+    with peer() as server, client(Buggy(server.url)) as voice:
+        server.call().close()
+        voice.wait(PATIENCE)
+    assert voice.state is State.CLOSED
+    assert "last_words() failed" in caplog.text
+
+
+def test_a_server_of_another_language_that_closes_in_good_order_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with peer() as server, client(server.url) as voice:
+        errors = voice.events(ServerError)
+        server.call().send({"message": "SERVER_BUSY"})
+        server.call().close()
+        assert "SERVER_BUSY" in errors.get(PATIENCE).message
+        voice.wait(PATIENCE)
+    assert voice.state is State.CLOSED
+    assert "SERVER_BUSY" in caplog.text
 
 
 def test_drops_are_told() -> None:

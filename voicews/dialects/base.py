@@ -173,6 +173,18 @@ class Session(ABC):
         """Take what :meth:`Dialect.collect` brought for an offer of this session, or why it failed."""
         return []
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What is still to be told when the connection is over, whatever ended it.
+
+        An utterance that was told as it may still change, and that the server never finished, becomes a
+        final :class:`~voicews.events.Transcript` here: so were its words, as far as anybody knows.
+
+        Args:
+            resumes: True if a new connection follows, whose session gets this one as ``previous``; an
+                utterance that goes on there, because its sound is sent again, is not told yet.
+        """
+        return []
+
     def classify(self, error: VoicewsError) -> VoicewsError:
         """What the end of this very connection means, where that depends on what was said before: what
         :meth:`Dialect.classify` gets to judge.  Called once, with what ended it."""

@@ -12,12 +12,25 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Json", "clean", "items_of", "merged", "number_of", "object_of", "parsed", "text_of", "written"]
+__all__ = [
+    "Json",
+    "clean",
+    "items_of",
+    "loose_number",
+    "loose_truth",
+    "merged",
+    "number_of",
+    "object_of",
+    "parsed",
+    "text_of",
+    "written",
+]
 
 Json = dict[str, Any]
 """A JSON object."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _LARGEST = 1e15
 """No time, rate or number of an event is larger; what is, could not be counted with."""
 
@@ -65,6 +78,26 @@ def number_of(data: Mapping[str, Any], key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if -_LARGEST <= value <= _LARGEST and not math.isnan(value) else None
+
+
+def loose_number(value: object) -> float | None:
+    """A number, or one that was written as text; it may be infinite, or more than a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    except OverflowError:
+        return math.inf
+    return None if math.isnan(number) else number
+
+
+def loose_truth(value: object) -> bool | None:
+    """True or false, or one of them written as a number or as text; None if it is neither."""
+    if isinstance(value, str):
+        return _TRUTHS.get(value.strip().lower())
+    return bool(value) if isinstance(value, int | float) else None
 
 
 def object_of(data: Mapping[str, Any], key: str) -> Json:

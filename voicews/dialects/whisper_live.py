@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url
-from voicews.dialects.messages import Json, items_of, number_of, parsed, text_of, written
+from voicews.dialects.messages import Json, items_of, loose_number, number_of, parsed, text_of, written
 from voicews.dialects.settings import (
     checked_headers,
     checked_json,
@@ -396,10 +396,4 @@ class _WhisperLiveSession(Session):
 
 def _seconds(data: Json, key: str) -> float | None:
     """The server writes times as text."""
-    value = data.get(key)
-    if not isinstance(value, str):
-        return number_of(data, key)
-    try:
-        return number_of({key: float(value)}, key)
-    except ValueError:
-        return None
+    return number_of({key: loose_number(data.get(key))}, key)
