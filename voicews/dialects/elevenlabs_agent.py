@@ -292,6 +292,7 @@ class _AgentSession(Session):
         self._samples = WholeSamples(dialect.output_format)
         self._interrupted_at = -1.0
         self._speaking = False
+        self._guess = ""
         self._responding = False
         self._hushed = False
         self._quiet_ticks = 0
@@ -311,6 +312,11 @@ class _AgentSession(Session):
     def messages_to_send(self) -> list[str | bytes]:
         messages, self._to_send = self._to_send, []
         return messages
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What was heard of the user so far."""
+        guess, self._guess = self._guess, ""
+        return [SpeechStopped(), Transcript("user", guess)] if guess else []
 
     # -- what we say ------------------------------------------------------------------------
 
@@ -438,14 +444,14 @@ class _AgentSession(Session):
         if text is None:
             return None
         events: list[Event] = [] if self._speaking else [SpeechStarted()]
-        self._speaking = True
-        return [*events, Transcript("user", text.strip(), final=False)]
+        self._speaking, self._guess = True, text.strip()
+        return [*events, Transcript("user", self._guess, final=False)]
 
     def _transcript(self, data: Json) -> list[Event] | None:
         text = text_of(object_of(data, "user_transcription_event"), "user_transcript")
         if text is None:
             return None
-        text = text.strip()
+        text, self._guess = text.strip(), ""
         if text in self._typed:
             self._typed.remove(text)
             return []

@@ -108,7 +108,7 @@ class GeminiSession(Session):
         self._in_turn = False
         self._silent = 0.0
         self._speaking = self._tells_activity = False
-        self._words = ""
+        self._words = self._hypothesis = ""
         self._told_words: str | None = None
         # The server.
         self._samples = WholeSamples(rules.speaks_in)
@@ -148,6 +148,11 @@ class GeminiSession(Session):
             lost.__cause__ = error
             return lost
         return error
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What was heard of the user so far."""
+        self._words = self._hypothesis or self._words
+        return self._end_utterance() if self._words else []
 
     # -- what we say ------------------------------------------------------------------------
 
@@ -307,7 +312,7 @@ class GeminiSession(Session):
             return [Transcript("user", self._told_words, replaces=earlier)]
         if text:
             events += self._begin_utterance()
-            self._words = _joined(self._words, text)
+            self._words, self._hypothesis = _joined(self._words, text), ""
             events.append(Transcript("user", self._words.strip(), final=False))
         return events + self._end_utterance() if transcription.get("finished") is True else events
 
@@ -315,8 +320,8 @@ class GeminiSession(Session):
         text = text_of(transcription, "text")
         if not text:
             return []
-        words = _joined(self._words, text)
-        return [*self._begin_utterance(), Transcript("user", words.strip(), final=False)]
+        self._hypothesis = _joined(self._words, text)
+        return [*self._begin_utterance(), Transcript("user", self._hypothesis.strip(), final=False)]
 
     def _begin_utterance(self) -> list[Event]:
         """Words show that the user speaks, where the server does not say it."""
@@ -328,7 +333,8 @@ class GeminiSession(Session):
 
     def _end_utterance(self) -> list[Event]:
         events: list[Event] = [SpeechStopped()] if self._speaking else []
-        words, self._words, self._speaking = self._words.strip(), "", False
+        words, self._speaking = self._words.strip(), False
+        self._words = self._hypothesis = ""
         if words:
             self._told_words = words
             events.append(Transcript("user", words))

@@ -184,6 +184,13 @@ class _VoskSession(Session):
             return failed
         return error
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """The last partial, unless its sound is sent again."""
+        if not self._partial or (resumes and self._log.has_unheard):
+            return []
+        text, self._partial = self._partial, ""
+        return [SpeechStopped(), Transcript("user", text)]
+
     # -- what we say ------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:
