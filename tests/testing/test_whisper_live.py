@@ -121,8 +121,8 @@ def test_a_conversation(encoding: Any) -> None:
             caller.hear(Transcript, which=lambda one: one.text == "Thank you.")
         # The second utterance was still under way when the client closed.
         assert [turn.text for turn in caller.client.history] == ["Turn on the light.", "Thank you."]
-        assert server.connection().received[-1] == b"END_OF_AUDIO"
         assert server.connection().wait_until_closed() == 1000
+        assert server.connection().received[-1] == b"END_OF_AUDIO"
 
 
 def test_an_utterance_survives_a_lost_connection() -> None:
