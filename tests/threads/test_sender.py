@@ -171,7 +171,7 @@ def test_what_the_session_says_as_it_finishes_goes_before_the_close(
     rig.outbox.shutdown()
     rig.sender.start()
     assert isinstance(rig.transport.receive(), PeerClose)
-    rig.call.wait_until_over()
+    rig.call.wait_for_text("goodbye")
     assert [text["type"] for text in rig.call.texts] == ["eof", "goodbye"]
 
 
