@@ -302,7 +302,7 @@ def test_blank_segments_are_no_words() -> None:
 @pytest.mark.parametrize(
     ("message", "fatal", "match"),
     [
-        ({"status": "WAIT", "message": 9.99}, False, "full, for 10.0 minutes"),
+        ({"status": "WAIT", "message": 9.99}, False, "full for about 10.0 minutes"),
         ({"status": "WAIT", "message": "long"}, False, "full"),
         ({"status": "ERROR", "message": "Failed to load model: x"}, True, "load model"),
         ({"status": "ERROR"}, True, "did not say why"),

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.deepgram import Keepalive, Key, Scheme, authorized, checked_key, linear16
 from voicews.dialects.messages import Json, items_of, number_of, object_of, parsed, text_of, written
 from voicews.dialects.settings import (
@@ -27,7 +27,7 @@ from voicews.dialects.settings import (
     checked_url,
 )
 from voicews.dialects.soundlog import SoundLog
-from voicews.errors import ConfigError, ConnectionClosed, ServiceError, Unsupported, VoicewsError
+from voicews.errors import ConfigError, ConnectionClosed, ServiceError, VoicewsError
 from voicews.events import Event, Message, ServerError, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History
 from voicews.tools import Tool
@@ -347,7 +347,7 @@ class _ListenSession(Session):
                 self._keepalive.spoke()
                 self._to_send.append(written(data) if isinstance(data, Mapping) else data)
             case _:
-                raise Unsupported(f"DeepgramListen has no word for {type(command).__name__}: it only listens")
+                raise unsupported("DeepgramListen", command, self._dialect.accepts)
 
     def _say(self, **message: Any) -> None:
         self._keepalive.spoke()

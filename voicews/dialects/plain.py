@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from voicews.commands import (
     Command,
@@ -28,9 +26,10 @@ from voicews.commands import (
     TruncateResponse,
 )
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.messages import Json, clean, loose_number, loose_truth, parsed, written
 from voicews.dialects.samples import ServedSound
+from voicews.dialects.settings import checked_url
 from voicews.errors import (
     ConfigError,
     ConnectionClosed,
@@ -38,7 +37,6 @@ from voicews.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     ServiceError,
-    Unsupported,
     VoicewsError,
 )
 from voicews.events import (
@@ -75,8 +73,6 @@ _ROLES: Mapping[str, Role] = {
 _LONGEST_ANSWER = 1_000_000
 """Characters of an answer that are put together from its tokens; a server that never says that it
 is done must not fill the memory."""
-_HOST = re.compile(r"[A-Za-z][\w.-]*:\d{1,5}(/[\w./-]*)?")
-"""What is meant for a URL by those who leave out the scheme; it can hold no credential."""
 _LONGEST_SHOWN = 120
 """Characters of a server's message that an error shows."""
 _READABLE = 32
@@ -132,7 +128,7 @@ class Plain(Dialect):
     says neither is final, unless its type is "partial"."""
 
     def __post_init__(self) -> None:
-        self._check_url()
+        checked_url("Plain.url", self.url)
         for name in ("input_format", "output_format"):
             if not isinstance(getattr(self, name), AudioFormat):
                 raise ConfigError(f"Plain.{name} is {getattr(self, name)!r}; it must be an AudioFormat")
@@ -152,22 +148,6 @@ class Plain(Dialect):
             value = getattr(self, name)
             if isinstance(value, Mapping):
                 object.__setattr__(self, name, self._checked_json(name, value))
-
-    def _check_url(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            valid = (
-                parts.scheme in ("ws", "wss") and parts.hostname and (parts.port != 0) and not parts.fragment
-            )
-        except (ValueError, TypeError, AttributeError):
-            valid = False
-        if not valid:
-            shown = bare_url(self.url)
-            given = f"{shown!r} (without its query)" if shown else "no such URL"
-            hint = f"; did you mean ws://{self.url}?" if _HOST.fullmatch(str(self.url)) else ""
-            raise ConfigError(
-                f"Plain.url is {given}; it must be ws://host[:port]/path or wss://…, with no #fragment{hint}"
-            )
 
     @staticmethod
     def _checked_json(name: str, value: Mapping[str, Any]) -> Json:
@@ -281,7 +261,7 @@ class _PlainSession(Session):
             case SendMessage(data=data):
                 self._to_send.append(written(data) if isinstance(data, Mapping) else data)
             case _:
-                raise Unsupported(f"the plain dialect has no word for {type(command).__name__}")
+                raise unsupported("Plain", command, _ACCEPTS)
 
     def _new_turn(self) -> None:
         """Listen again after an interruption, unless the server itself will say when a new answer begins."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.messages import Json, items_of, loose_number, number_of, parsed, text_of, written
 from voicews.dialects.settings import (
     checked_headers,
@@ -30,7 +30,6 @@ from voicews.errors import (
     ConnectionClosed,
     LocalProtocolError,
     ServiceError,
-    Unsupported,
     VoicewsError,
 )
 from voicews.events import (
@@ -273,7 +272,7 @@ class _WhisperLiveSession(Session):
         if not self._ready:
             raise LocalProtocolError(f"{type(command).__name__} before the server has said that it is ready")
         if not isinstance(command, SendAudio):
-            raise Unsupported(f"WhisperLive has no word for {type(command).__name__}: it only listens")
+            raise unsupported("WhisperLive", command, _ACCEPTS)
         pcm = command.pcm
         length = _FORMAT.seconds(pcm)
         self._silent = self._silent + length if pcm.count(0) == len(pcm) else 0.0
@@ -355,7 +354,7 @@ class _WhisperLiveSession(Session):
         match data["status"]:
             case "WAIT":
                 minutes = number_of(data, "message") or 0.0
-                raise ServiceError(f"the server is full, for {minutes:.1f} minutes it thinks", code="WAIT")
+                raise ServiceError(f"the server is full for about {minutes:.1f} minutes", code="WAIT")
             case "ERROR":
                 raise ServiceError(reason, code="ERROR", fatal=True)
             case "WARNING":
