@@ -273,6 +273,27 @@ def test_a_guess_that_the_server_takes_back_is_not_told() -> None:
     assert session.last_words(resumes=False) == []
 
 
+@pytest.mark.parametrize("key", ["start", "duration"])
+def test_one_impossible_time_costs_neither_the_replay_nor_the_turn(key: str) -> None:
+    session = begin()
+    speak(session, 1.0)
+    session.send(EndTurn())
+    session.messages_to_send()
+    assert finals(tell(session, {**results("turn on", 0.0, 0.5), key: 1e14})) == []
+    assert finals(tell(session, results("the light", 0.5, 0.5))) == ["turn on the light"]
+    lost = begin()
+    speak(lost, 1.0)
+    tell(lost, {**results("turn on", 0.0, 0.5), key: 1e14})
+    assert said(begin(lost)) == [TONE] * 50
+
+
+@pytest.mark.parametrize("key", ["is_final", "speech_final", "from_finalize"])
+@pytest.mark.parametrize(("written", "true"), [("true", True), (1, True), ("false", False), (0, False)])
+def test_truth_may_be_written_otherwise(key: str, written: Any, true: bool) -> None:
+    heard = tell(begin(), results("a", final=False) | {key: written}, UTTERANCE_END)
+    assert finals(heard) == (["a"] if true else [])
+
+
 def test_servers_that_do_not_know_finalize() -> None:
     dialect = DeepgramListen(key="", url=URL, finalize=False)
     session = dialect.begin(None, History())

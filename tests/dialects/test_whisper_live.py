@@ -259,6 +259,29 @@ def test_a_segment_that_comes_back_corrects_what_was_told() -> None:
     assert tell(session, done(3, 4, "Now")) == [], "the same words, finished at last"
 
 
+@pytest.mark.parametrize("wrong", ["1e14", 1e14, "inf", -1e99])
+@pytest.mark.parametrize("key", ["start", "end"])
+def test_one_impossible_time_does_not_make_it_deaf(key: str, wrong: Any) -> None:
+    session = begin()
+    tell(session, done(0, 1, "One") | {key: wrong})
+    assert tell(session, done(1, 2, "Two"))[-1] == Transcript("user", "Two")
+    tell(session, segment(2, 3, "Three") | {key: wrong})
+    assert Transcript("user", "Four") in tell(session, done(3, 4, "Four"))
+
+
+@pytest.mark.parametrize(("true", "false"), [("true", "false"), (1, 0), ("True", "No")])
+def test_truth_may_be_written_otherwise(true: Any, false: Any) -> None:
+    session = begin()
+    assert tell(session, segment(0, 1, "a", completed=false))[-1] == Transcript("user", "a", final=False)
+    assert tell(session, segment(0, 1, "a", completed=true))[-1] == Transcript("user", "a")
+
+
+def test_segments_show_that_the_server_is_ready() -> None:
+    session = WhisperLive().begin(None, History())
+    assert tell(session, done(0, 1, "a"))[-1] == Transcript("user", "a")
+    assert session.ready
+
+
 def test_old_servers_say_their_last_finished_segment_again_and_again() -> None:
     session = begin()
     one, two = {"start": "0", "end": "1", "text": "One."}, {"start": "1", "end": "2", "text": "Two"}

@@ -17,7 +17,16 @@ from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.deepgram import Keepalive, Key, Scheme, authorized, checked_key, linear16
-from voicews.dialects.messages import Json, items_of, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Json,
+    items_of,
+    loose_truth,
+    number_of,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.dialects.settings import (
     checked_format,
     checked_headers,
@@ -42,6 +51,8 @@ _REFUSED = frozenset({_REFUSED_WORDS, 4401})
 """Close codes with which servers of this language refuse parameters and keys (WhisperLiveKit does)."""
 _LONGEST_UTTERANCE = 20_000
 """Characters after which an utterance is told although the server does not end it."""
+_FAR = 1.0
+"""Seconds by which the server may think that it heard more than was sent."""
 _NEARLY = 0.02
 """Seconds by which the server's idea of how much it heard may fall short of ours."""
 
@@ -405,9 +416,11 @@ class _ListenSession(Session):
         channel, words = self._channel(data, "channel_index"), self._words(heard)
         start = number_of(data, "start") or 0.0
         until = start + (number_of(data, "duration") or 0.0)
-        pause = data.get("speech_final") is True or data.get("from_finalize") is True
+        if until > self._log.sent + _FAR:
+            until = 0.0  # it cannot have heard what was not sent
+        pause = loose_truth(data.get("speech_final")) or loose_truth(data.get("from_finalize"))
         events: list[Event] = channel.begin(start) if text else []
-        if not pause and data.get("is_final") is not True:
+        if not pause and not loose_truth(data.get("is_final")):
             if text:
                 channel.guess = (text, words)
             return [*events, channel.so_far(text, words)] if text else events

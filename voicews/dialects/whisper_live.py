@@ -15,7 +15,16 @@ from typing import Any, ClassVar, Literal
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
-from voicews.dialects.messages import Json, items_of, loose_number, number_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Json,
+    items_of,
+    loose_number,
+    loose_truth,
+    number_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.dialects.settings import (
     checked_headers,
     checked_json,
@@ -56,6 +65,8 @@ _LEAST = 1.0
 """Seconds of sound that the server needs before it listens at all."""
 _ROUNDING = 0.01
 """Seconds by which a segment may seem to begin before the end of the one before."""
+_FAR = 60.0
+"""Seconds beyond the sound that was sent in which no segment can lie."""
 _LONG_SILENT = 3.0
 """Seconds of digital silence after which nothing can be under way any more."""
 _TICK = 0.25
@@ -335,6 +346,8 @@ class _WhisperLiveSession(Session):
         if isinstance(data.get("status"), str):
             return self._told_status(data)
         if isinstance(data.get("segments"), list):
+            if not self._ready:
+                self._begin()  # whoever transcribes has accepted us, and need not say so
             return self._heard(items_of(data, "segments"))
         match data.get("message"):
             case "SERVER_READY":
@@ -374,7 +387,8 @@ class _WhisperLiveSession(Session):
         running: _Segment | None = None
         for place, segment in enumerate(segments, 1):
             # Servers from before 2025 do not say it: there all but the last are finished.
-            if segment.get("completed", place < len(segments)) is True:
+            completed = loose_truth(segment.get("completed"))
+            if completed or (completed is None and place < len(segments)):
                 events += self._completed(segment)
             else:
                 running = self._told_to_run(segment)
@@ -392,10 +406,20 @@ class _WhisperLiveSession(Session):
 
     def _told_to_run(self, segment: Json) -> _Segment | None:
         """The segment that may still change; None if it is blank, or told as final already."""
-        text, start, end = text_of(segment, "text"), _seconds(segment, "start"), _seconds(segment, "end")
+        text, start, end = (
+            text_of(segment, "text"),
+            self._place(segment, "start"),
+            self._place(segment, "end"),
+        )
         running = _Segment((text or "").strip(), start, end)
         is_old = end is not None and end <= self._told_until + _ROUNDING
         return running if running.text and not is_old and not self._is_given_up(running) else None
+
+    def _place(self, segment: Json, key: str) -> float | None:
+        """Where a segment begins or ends; None if that is far beyond all that was sent, for nothing that
+        follows could be told from what is known already."""
+        place = _seconds(segment, key)
+        return place if place is not None and place <= self._log.sent + _FAR else None
 
     def _is_given_up(self, segment: _Segment) -> bool:
         """Whether these words, at this place, were told as final although they were not finished."""
@@ -404,7 +428,7 @@ class _WhisperLiveSession(Session):
 
     def _completed(self, segment: Json) -> list[Event]:
         """Tell a finished segment, once."""
-        start, end = _seconds(segment, "start"), _seconds(segment, "end")
+        start, end = self._place(segment, "start"), self._place(segment, "end")
         if start is None or end is None or start < self._told_until - _ROUNDING:
             return []
         events: list[Event] = []
