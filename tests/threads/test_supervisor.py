@@ -48,6 +48,7 @@ from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
 from voicews.tools import Tool
+from voicews.transport import Transport
 
 
 def client(server: Any, **options: Any) -> VoiceClient:
@@ -209,6 +210,31 @@ def test_a_server_of_another_language_that_closes_in_good_order_is_told(
         voice.wait(PATIENCE)
     assert voice.state is State.CLOSED
     assert "SERVER_BUSY" in caplog.text
+
+
+def test_a_close_frame_goes_out_although_the_servers_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides close at once: ours must not be lost because theirs is read before it is written."""
+    gone, send_close, abort = threading.Event(), Transport.send_close, Transport.abort
+
+    def hesitate(self: Transport, code: int, reason: str = "") -> None:
+        server.call().link.close_timeout = PATIENCE
+        threading.Thread(target=server.call().close).start()
+        gone.wait(0.3)
+        send_close(self, code, reason)
+
+    def note(self: Transport) -> None:
+        gone.set()
+        abort(self)
+
+    monkeypatch.setattr(Transport, "send_close", hesitate)
+    monkeypatch.setattr(Transport, "abort", note)
+    with peer() as server:
+        voice = client(server.url)
+        voice.open()
+        voice.close()
+        server.call().wait_until_over()
+        assert server.call().link.close_code == 1000
+        assert server.call().link.protocol.close_rcvd is not None
 
 
 def test_drops_are_told() -> None:
