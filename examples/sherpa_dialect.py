@@ -96,6 +96,10 @@ class SherpaSession(Session):
             events.append(Transcript("user", text, final=False))
         return events
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        words, self._words = self._words, ""
+        return [Transcript("user", words)] if words and not self._told else []
+
 
 if __name__ == "__main__":
     voice = VoiceClient(Sherpa(*sys.argv[1:]))

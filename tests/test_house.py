@@ -18,7 +18,7 @@ import voicews
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "voicews"
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST = 950
+LONGEST = 1000
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [

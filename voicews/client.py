@@ -21,7 +21,7 @@ from voicews.buffers import ShutDown
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
-from voicews.dialects.base import Dialect
+from voicews.dialects.base import Dialect, unsupported
 from voicews.dialects.defaults import dialect_of
 from voicews.errors import (
     BackendFallback,
@@ -519,10 +519,7 @@ class VoiceClient:
             raise ConfigError(f"send() takes a Command such as SendText({command!r})")
         self._running(type(command).__name__)
         if type(command) not in self._dialect.accepts:
-            names = ", ".join(sorted(kind.__name__ for kind in self._dialect.accepts))
-            raise Unsupported(
-                f"{type(self._dialect).__name__} cannot say {type(command).__name__}; it takes {names}"
-            )
+            raise unsupported(type(self._dialect).__name__, command, self._dialect.accepts)
         self._put(command)
 
     def start_talking(self) -> None:

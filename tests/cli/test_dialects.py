@@ -134,11 +134,11 @@ def test_functions_are_for_programs() -> None:
     [
         (OpenAIRealtime, [("modle", "x")], "no setting 'modle'; it has model, instructions"),
         (OpenAIRealtime, [("key", "k")], r"OpenAIRealtime\.model.*\(--set model=…\)"),
-        (GeminiLive, [("key", "k")], r"GeminiLive\.model has to be given \(--set model=…\)"),
-        (Plain, [], r"Plain\.url has to be given \(URL\)"),
+        (GeminiLive, [("key", "k")], r"GeminiLive\.model is missing: --set model=gemini-"),
+        (Plain, [], r"Plain\.url is missing: .*ws://localhost:8765"),
         (OpenAIRealtime, [("turn_detection", "x")], "server_vad or semantic_vad or a JSON object or none"),
         (OpenAIRealtime, [("voice", '{"id"')], "a JSON object or text or none"),
-        (Vosk, [("words", "maybe")], "true or false"),
+        (Vosk, [("words", "maybe")], "is 'maybe'; it must be true or false"),
         (Vosk, [("chunk", "much")], "a number"),
         (Vosk, [("phrases", "[")], "words with commas between"),
         (Vosk, [("options", "[]")], "a JSON object"),
@@ -156,6 +156,19 @@ def test_values_are_not_shown() -> None:
         made(OpenAIRealtime, [("model", "m"), ("key", "two words of hunter2")])
     assert "hunter2" not in str(caught.value)
     assert "--set" not in str(caught.value)  # where it could be seen in the list of processes
+
+
+@pytest.mark.parametrize("dialect", [one for one in names().values() if one.key_variables])
+def test_a_missing_key_is_asked_for_in_the_environment(
+    dialect: type[Dialect], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in dialect.key_variables:
+        monkeypatch.delenv(variable, raising=False)
+    needed = {"model": "m", "agent_id": "a", "think": "m", "private": "yes"}
+    given = [(name, value) for name, value in needed.items() if name in settings(dialect)]
+    with pytest.raises(ConfigError, match=r"\.key is missing: set \w+ in the environment$") as caught:
+        made(dialect, given)
+    assert any(variable in str(caught.value) for variable in dialect.key_variables)
 
 
 def test_values_from_elsewhere() -> None:

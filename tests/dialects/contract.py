@@ -27,7 +27,7 @@ from voicews.commands import (
 )
 from voicews.dialects import Dialect, Session
 from voicews.errors import LocalProtocolError, RemoteProtocolError, ServiceError, Unsupported
-from voicews.events import AudioReceived, Event, Message
+from voicews.events import AudioReceived, Event, Message, Transcript
 from voicews.history import History
 
 IMPURE = {
@@ -194,7 +194,7 @@ class DialectContract(ABC):
     # -- sound --------------------------------------------------------------------------------
 
     @inherited
-    @given(frames=st.lists(st.binary(min_size=1, max_size=50).map(lambda half: half * 2), max_size=10))
+    @given(frames=st.lists(st.binary(max_size=50).map(lambda half: b"\0\1" + half * 2), max_size=10))
     def test_sound_in_is_sound_out(self, frames: list[bytes]) -> None:
         """Byte for byte, towards the server and from it."""
         session = self.start()
@@ -214,6 +214,38 @@ class DialectContract(ABC):
         sound = [event for event in events if isinstance(event, AudioReceived)]
         assert bool(sound) == (said is not None)
         assert all(len(event.pcm) % event.format.bytes_per_sample == 0 for event in sound)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def test_the_last_partial_is_final_once_the_connection_is_over(self) -> None:
+        assert self.start().last_words(resumes=False) == []
+        for word in self.server_words:
+            session = self.start()
+            try:
+                heard = session.receive(json.dumps(word))
+            except ServiceError:
+                continue
+            open_lines = {line.role: line for line in heard if isinstance(line, Transcript)}
+            wanted = [(line.role, line.text) for line in open_lines.values() if not line.final]
+            told = session.last_words(resumes=False)
+            finals = [(line.role, line.text) for line in told if isinstance(line, Transcript) and line.final]
+            assert finals == [line for line in wanted if line[1].strip()], word
+            assert session.last_words(resumes=False) == []
+
+    def test_a_partial_that_is_not_heard_again_is_told_at_once_or_goes_on(self) -> None:
+        """Without any sound of ours to send again; in the end it is told, once."""
+        for word in self.server_words:
+            lost = self.start()
+            try:
+                heard = lost.receive(json.dumps(word))
+            except ServiceError:
+                continue
+            partial = next((e.text for e in reversed(heard) if isinstance(e, Transcript)), "")
+            if not partial.strip() or any(isinstance(e, Transcript) and e.final for e in heard):
+                continue
+            told = lost.last_words(resumes=True)
+            told += self.dialect().begin(lost, History()).last_words(resumes=False)
+            assert [event.text for event in told if isinstance(event, Transcript)] == [partial], word
 
     # -- order --------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def test_the_key_of_the_environment_goes_to_the_cloud_only(monkeypatch: pytest.M
 def test_a_function_is_asked_when_the_key_is_shown() -> None:
     key = checked_key("X.key", lambda: "fresh", CLOUD, "Bearer", {})
     assert authorized("X.key", key, "Bearer", {"a": "b"}) == {"Authorization": "Bearer fresh", "a": "b"}
-    with pytest.raises(ConfigError, match=r"X\.key is not a key"):
+    with pytest.raises(ConfigError, match=r"X\.key cannot be a key"):
         authorized("X.key", lambda: "no key", "Bearer", {})
 
 

@@ -17,7 +17,7 @@ from tests.dialects.golden import replay
 from voicews.commands import EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
 from voicews.dialects import DeepgramListen, Dialect, Session
-from voicews.errors import ConfigError, ConnectionClosed, HandshakeRejected, ServiceError
+from voicews.errors import ConfigError, ConnectionClosed, HandshakeRejected, ServiceError, Unsupported
 from voicews.events import Event, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History, Turn
 
@@ -231,6 +231,89 @@ def test_all_that_was_heard_is_told_at_the_end() -> None:
     assert not session.finished
     assert finals(tell(session, metadata(0.5))) == ["a"]
     assert session.finished
+
+
+def test_a_guess_is_told_at_the_end_if_the_server_makes_no_more_of_it() -> None:
+    session = begin()
+    speak(session, 1.0)
+    tell(session, results("turn", 0.0, 0.5), results("on the", 0.5, 0.5, final=False))
+    session.finish()
+    assert finals(tell(session, metadata(1.0))) == ["turn on the"]
+    assert session.last_words(resumes=False) == []
+
+
+def test_what_was_said_at_last_is_final_whatever_ends_the_connection() -> None:
+    session = begin(input_format=AudioFormat(16000, 2), options={"multichannel": True})
+    tell(
+        session,
+        results("a", channel_index=[0, 2], words=[word("a", 0.1, 0.2)]),
+        results("b", 1.0, final=False, channel_index=[0, 2], words=[word("b", 1.1, 1.2)]),
+        results("x", final=False, channel_index=[1, 2]),
+    )
+    told = session.last_words(resumes=False)
+    assert finals(told) == ["a b", "x"]
+    assert [one.text for one in words(told)] == ["a", "b"]
+    assert session.last_words(resumes=False) == []
+
+
+@pytest.mark.parametrize("replay", [0.0, 10.0])
+def test_a_guess_goes_on_after_a_reconnect(replay: float) -> None:
+    lost = begin(replay=replay)
+    speak(lost, 1.0)
+    tell(lost, results("turn", 0.0, 0.5), results("on", 0.5, 0.5, final=False))
+    assert lost.last_words(resumes=True) == []
+    assert finals(begin(lost, replay=replay).last_words(resumes=False)) == ["turn on"]
+    heard = tell(begin(lost, replay=replay), results("on the light", 0.0, 1.0, speech_final=True))
+    assert finals(heard) == ["turn on the light" if replay else "turn on on the light"]
+
+
+def test_a_guess_that_the_server_takes_back_is_not_told() -> None:
+    session = begin()
+    tell(session, results("hm", final=False), results("", speech_final=True))
+    assert session.last_words(resumes=False) == []
+
+
+@pytest.mark.parametrize("key", ["start", "duration"])
+def test_one_impossible_time_costs_neither_the_replay_nor_the_turn(key: str) -> None:
+    session = begin()
+    speak(session, 1.0)
+    session.send(EndTurn())
+    session.messages_to_send()
+    assert finals(tell(session, {**results("turn on", 0.0, 0.5), key: 1e14})) == []
+    assert finals(tell(session, results("the light", 0.5, 0.5))) == ["turn on the light"]
+    lost = begin()
+    speak(lost, 1.0)
+    tell(lost, {**results("turn on", 0.0, 0.5), key: 1e14})
+    assert said(begin(lost)) == [TONE] * 50
+
+
+@pytest.mark.parametrize("key", ["is_final", "speech_final", "from_finalize"])
+@pytest.mark.parametrize(("written", "true"), [("true", True), (1, True), ("false", False), (0, False)])
+def test_truth_may_be_written_otherwise(key: str, written: Any, true: bool) -> None:
+    heard = tell(begin(), results("a", final=False) | {key: written}, UTTERANCE_END)
+    assert finals(heard) == (["a"] if true else [])
+
+
+def test_servers_that_do_not_know_finalize() -> None:
+    dialect = DeepgramListen(key="", url=URL, finalize=False)
+    session = dialect.begin(None, History())
+    assert EndTurn not in dialect.accepts
+    with pytest.raises(Unsupported):
+        session.send(EndTurn())
+    assert said(session) == []
+
+
+def test_a_refusal_of_finalize_says_what_to_do() -> None:
+    session, refused = begin(), ConnectionClosed(4400, "Unsupported message type: Finalize")
+    assert session.classify(refused) is refused
+    session.send(EndTurn())
+    error = session.classify(refused)
+    assert isinstance(error, ServiceError)
+    assert error.fatal
+    assert "finalize=False" in error.message
+    assert "Unsupported message type" in error.message
+    assert error.__cause__ is refused
+    assert session.classify(ConnectionClosed(4401)).code == 4401  # type: ignore[attr-defined]
 
 
 def test_a_server_that_just_closes_has_told_all_before() -> None:
@@ -479,6 +562,7 @@ def test_a_key_can_be_fresh_for_each_attempt() -> None:
         ("keyterms", "voicews"),
         ("options", {"sample_rate": 8000}),
         ("options", {"tag": {"a": 1}}),
+        ("finalize", "no"),
         ("replay", -1),
         ("pause_after", 0.9),
         ("headers", {"a": 1}),

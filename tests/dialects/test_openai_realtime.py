@@ -311,7 +311,7 @@ def test_a_fresh_key_for_each_attempt() -> None:
     dialect = OpenAIRealtime(MODEL, key=lambda: next(keys))
     assert dialect.request().headers == {"Authorization": "Bearer first"}
     assert dialect.request().headers == {"Authorization": "Bearer second"}
-    with pytest.raises(ConfigError, match="key is not a key") as caught:
+    with pytest.raises(ConfigError, match="cannot be a key") as caught:
         dialect.request()
     assert "sec ret" not in str(caught.value)
 

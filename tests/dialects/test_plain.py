@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import re
+import wave
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +30,13 @@ from voicews.commands import (
 from voicews.config import AudioFormat
 from voicews.dialects import Dialect, Plain, Session
 from voicews.dialects import plain as plain_module
-from voicews.errors import ConfigError, LocalProtocolError, RemoteProtocolError, ServiceError
+from voicews.errors import (
+    ConfigError,
+    ConnectionClosed,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServiceError,
+)
 from voicews.events import (
     AudioReceived,
     Event,
@@ -45,6 +53,18 @@ from voicews.events import (
 from voicews.history import History, Turn
 
 URL = "ws://localhost:8765/talk"
+SAMPLES = bytes(range(1, 201)) * 3
+
+
+def wav(samples: bytes, rate: int = 22050) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, rate, 0, "NONE", ""))
+        writer.writeframes(samples)
+    return file.getvalue()
+
+
+WAV = wav(SAMPLES)
 
 WORDS: list[dict[str, Any]] = [
     {"type": "ready", "sample_rate": 24000},
@@ -134,20 +154,25 @@ def said(session: Session) -> list[Any]:
     [
         ({"type": "ready", "sample_rate": 24000}, []),
         ({"type": "ready"}, []),
-        ({"type": "ready", "sample_rate": "fast"}, []),
+        ({"type": "ready", "sample_rate": None, "channels": None}, []),
+        ({"type": "ready", "sample_rate": "24000", "channels": "2"}, []),
         ({"type": "metadata", "sample_rate": 8000.0}, []),
         ({"type": "metadata"}, [Message({"type": "metadata"})]),
-        ({"type": "metadata", "sample_rate": True}, [Message({"type": "metadata", "sample_rate": True})]),
         ({"type": "speech_started"}, [SpeechStarted()]),
         ({"type": "speech_stopped"}, [SpeechStopped()]),
         ({"type": "transcript", "text": "a"}, [Transcript("user", "a", True)]),
         ({"type": "transcript", "text": "a", "final": False}, [Transcript("user", "a", False)]),
         ({"type": "transcript", "text": "a", "is_final": 0}, [Transcript("user", "a", False)]),
-        ({"type": "transcript", "text": "a", "final": "no"}, [Transcript("user", "a", True)]),
+        ({"type": "transcript", "text": "a", "is_final": 1.0}, [Transcript("user", "a", True)]),
+        ({"type": "transcript", "text": "a", "final": "false"}, [Transcript("user", "a", False)]),
+        ({"type": "partial", "text": "a", "final": " True"}, [Transcript("user", "a", True)]),
+        ({"type": "transcript", "text": "a", "final": "soon"}, [Transcript("user", "a", True)]),
+        ({"type": "transcript", "text": "a", "final": [False]}, [Transcript("user", "a", True)]),
         (
-            {"type": "transcript", "text": "a", "final": "no", "completed": False},
+            {"type": "transcript", "text": "a", "final": "soon", "completed": False},
             [Transcript("user", "a", False)],
         ),
+        ({"type": "transcript", "text": "a", "role": None}, [Transcript("user", "a", True)]),
         ({"type": "transcript", "text": "", "final": False}, [Transcript("user", "", False)]),
         ({"type": "transcript", "text": "a", "role": "Agent"}, [Transcript("assistant", "a")]),
         ({"type": "transcript", "text": None, "transcript": "b"}, [Transcript("user", "b")]),
@@ -167,7 +192,10 @@ def said(session: Session) -> list[Any]:
         ({"type": "error", "message": "a", "code": True}, [ServerError("a", None)]),
         ({"type": "error", "error": "a", "code": "b"}, [ServerError("a", "b")]),
         ({"type": "error", "error": {"message": "a", "code": "b"}}, [ServerError("a", "b")]),
-        ({"type": "error", "text": "a", "fatal": "yes"}, [ServerError("a", None)]),
+        ({"type": "error", "text": "a", "fatal": "maybe"}, [ServerError("a", None)]),
+        ({"type": "error", "text": "a", "fatal": "false"}, [ServerError("a", None)]),
+        ({"type": "error", "message": ["a"], "code": 7}, [ServerError('{"message": ["a"]}', 7)]),
+        ({"type": "error", "detail": "no ears"}, [ServerError('{"detail": "no ears"}', None)]),
         ({"type": "error"}, [ServerError("it did not say why", None)]),
         ({"type": "finished"}, []),
     ],
@@ -183,7 +211,8 @@ def test_vocabulary(word: dict[str, Any], events: list[Event]) -> None:
         {"type": "transcript"},
         {"type": "transcript", "text": 7},
         {"type": "transcript", "text": "a", "role": "system"},
-        {"type": "transcript", "text": "a", "role": None},
+        {"type": "transcript", "text": "a", "role": 7},
+        {"type": "transcript", "text": "a", "role": ["user"]},
         {"type": "token"},
         {"type": "word_timing", "text": "a"},
         {"type": 7, "text": "a"},
@@ -222,9 +251,12 @@ def test_fatal_errors_end_the_connection() -> None:
     assert (caught.value.code, caught.value.fatal) == ("closed", True)
     with pytest.raises(ServiceError, match="go away"):
         hear({"type": "error", "error": {"message": "go away", "fatal": True}})
+    for fatal in ("true", "Yes", 1):
+        with pytest.raises(ServiceError, match="go away"):
+            hear({"type": "error", "message": "go away", "fatal": fatal})
 
 
-@pytest.mark.parametrize("rate", [0, -1, 3999, 192001, 10**400, 1e300])
+@pytest.mark.parametrize("rate", [0, -1, 3999, 192001, 10**400, 1e300, "1", "inf"])
 def test_a_rate_that_cannot_be_played_is_an_error(rate: float) -> None:
     with pytest.raises(RemoteProtocolError, match="4000 to 192000") as caught:
         hear({"type": "ready", "sample_rate": rate})
@@ -234,6 +266,26 @@ def test_a_rate_that_cannot_be_played_is_an_error(rate: float) -> None:
 def test_an_infinite_rate_is_an_error() -> None:
     with pytest.raises(RemoteProtocolError, match="sample_rate of inf"):
         hear('{"type":"ready","sample_rate":1e999}')
+
+
+@pytest.mark.parametrize("channels", [0, 3, "6"])
+def test_channels_that_cannot_be_played_are_an_error(channels: Any) -> None:
+    with pytest.raises(RemoteProtocolError, match="1 or 2 channels"):
+        hear({"type": "ready", "channels": channels})
+
+
+@pytest.mark.parametrize("kind", ["ready", "metadata"])
+@pytest.mark.parametrize("name", ["sample_rate", "channels"])
+@pytest.mark.parametrize("value", ["fast", True, [24000], {"hz": 24000}, "nan", ""])
+def test_a_greeting_with_a_wrong_value_is_a_greeting(kind: str, name: str, value: Any) -> None:
+    """Whoever awaits it does not wait for ever, and is told what was wrong."""
+    session = begin(await_ready=True)
+    [error] = tell(session, {"type": kind, name: value})
+    assert isinstance(error, ServerError)
+    assert name in error.message
+    assert json.dumps(value) in error.message
+    assert "16000 Hz mono" in error.message
+    assert session.ready
 
 
 def test_own_field_names() -> None:
@@ -254,7 +306,16 @@ def test_the_greeting_tells_the_rate_of_the_sound() -> None:
     ]
 
 
-@given(pcm=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200)), channels=st.sampled_from([1, 2]))
+def quiet(pcm: bytes) -> bytes:
+    """Samples with no byte that could begin a file."""
+    return bytes(byte & 0x1F for byte in pcm)
+
+
+@given(
+    pcm=st.binary(max_size=200).map(quiet),
+    cuts=st.lists(st.integers(0, 200)),
+    channels=st.sampled_from([1, 2]),
+)
 def test_messages_may_be_cut_anywhere(pcm: bytes, cuts: list[int], channels: int) -> None:
     """No cut shifts the samples by a byte, and all but an unfinished last sample arrives."""
     edges = [0, *sorted(min(cut, len(pcm)) for cut in cuts), len(pcm)]
@@ -274,6 +335,63 @@ def test_messages_may_be_cut_anywhere(pcm: bytes, cuts: list[int], channels: int
 def test_an_unfinished_sample_does_not_shift_the_next_answer(end: str) -> None:
     events = hear(b"\1\2\3", {"type": end}, b"\4\5")
     assert [event.pcm for event in events if isinstance(event, AudioReceived)] == [b"\1\2", b"\4\5"]
+
+
+def test_numbers_may_be_text_and_channels_count() -> None:
+    greeting = {"type": "ready", "sample_rate": "24000", "channels": 2}
+    assert hear(greeting, bytes(8)) == [AudioReceived(bytes(8), AudioFormat(24000, 2))]
+    again = {"type": "metadata", "channels": "1"}
+    assert hear(greeting, again, bytes(8)) == [AudioReceived(bytes(8), AudioFormat(24000, 1))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "token", "text": "caf\u00e9"}',
+        ' \r\n{"type": "token",\n "text": "caf\u00e9"}\n',
+        '\ufeff{"type": "token", "text": "caf\u00e9"}',
+        '{"type":"token","text":"caf\u00e9"}',
+    ],
+)
+def test_json_in_a_binary_message_is_json(text: str) -> None:
+    assert hear(text.encode(), await_ready=True) == [Token("caf\u00e9")]
+
+
+@pytest.mark.parametrize(
+    ("message", "data"),
+    [
+        (b'[{"type": "token"}]', [{"type": "token"}]),
+        (b'{"type": "token", "text": "broken off he', '{"type": "token", "text": "broken off he'),
+        (b'{"type": "a", "n": 1}\n{"type": "b", "n": 2}', '{"type": "a", "n": 1}\n{"type": "b", "n": 2}'),
+    ],
+)
+def test_other_json_in_a_binary_message_is_no_sound(message: bytes, data: Any) -> None:
+    assert hear(message) == [Message(data)]
+
+
+@pytest.mark.parametrize("pcm", [b"{}", b"[]", b"{\0" * 320, b"{}" + bytes(638), b"[1" * 8 + b"\xff]"])
+def test_sound_that_begins_like_json_is_sound(pcm: bytes) -> None:
+    [event] = hear(pcm)
+    assert isinstance(event, AudioReceived)
+    assert event.pcm == pcm[: len(pcm) // 2 * 2]
+
+
+def test_a_wav_file_is_decoded_however_it_is_cut() -> None:
+    for size in (1, 7, 1000):
+        events = hear(*(WAV[start : start + size] for start in range(0, len(WAV), size)))
+        assert {event.format for event in events if isinstance(event, AudioReceived)} == {AudioFormat(22050)}
+        assert b"".join(event.pcm for event in events if isinstance(event, AudioReceived)) == SAMPLES
+
+
+@pytest.mark.parametrize("compressed", [b"OggS\0\2" + bytes(40), b"fLaC\0\0\0\x22" + bytes(40)])
+def test_a_file_that_cannot_be_decoded_is_silence_and_told_once(compressed: bytes) -> None:
+    session = begin()
+    [error] = tell(session, compressed)
+    assert isinstance(error, ServerError)
+    assert re.search(r"\((Ogg|FLAC)\).*raw 16-bit PCM", error.message)
+    assert tell(session, b"\x7f\x41" * 40) == [], "more of the same file"
+    tell(session, {"type": "response_started"})
+    assert tell(session, b"\1\2") == [AudioReceived(b"\1\2", AudioFormat(16000))]
 
 
 def test_an_empty_message_is_no_sound() -> None:
@@ -343,6 +461,115 @@ def test_a_new_answer_is_heard_again(word: str) -> None:
     assert tell(session, b"\1\1") == []
     tell(session, {"type": word})
     assert tell(session, b"\2\2") == [AudioReceived(b"\2\2", AudioFormat(16000))]
+
+
+SOUND, TOKEN = b"\2\2", {"type": "token", "text": "a"}
+HEARD = [AudioReceived(SOUND, AudioFormat(16000))]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        SendText("And you?"),
+        StartTurn(),
+        EndTurn(),
+        {"type": "speech_started"},
+        {"type": "speech_stopped"},
+        {"type": "transcript", "text": "And you?"},
+        {"text": "And you?"},
+        {"type": "response_started"},
+    ],
+    ids=str,
+)
+def test_a_new_turn_is_heard_although_the_server_only_sends_tokens_and_sound(turn: Any) -> None:
+    session = begin()
+    for _ in range(2):
+        assert tell(session, TOKEN) == [Token("a")]
+        assert tell(session, SOUND) == HEARD
+        session.send(InterruptResponse())
+        assert tell(session, TOKEN) == [Token("a")]
+        assert tell(session, SOUND) == []
+        if isinstance(turn, dict):
+            tell(session, turn)
+        else:
+            session.send(turn)
+        assert tell(session, SOUND) == HEARD
+
+
+def test_silence_of_the_server_ends_the_interrupted_answer() -> None:
+    """Where nobody says that a turn begins: the user just speaks."""
+    session = begin()
+    tell(session, TOKEN)
+    session.send(InterruptResponse())
+    for _ in range(3):
+        session.send(SendAudio(bytes(32000 + 16000), 0.0))
+        assert tell(session, SOUND) == [], "it is still the same answer"
+    session.send(SendAudio(bytes(64000), 0.0))
+    assert tell(session, SOUND) == HEARD
+
+
+def test_a_server_that_says_where_answers_begin_is_believed() -> None:
+    """What it had sent before it read the next question is still the old answer."""
+    session = begin()
+    tell(session, {"type": "response_started"})
+    session.send(InterruptResponse())
+    session.send(SendText("And you?"))
+    session.send(SendAudio(bytes(320_000), 0.0))
+    assert tell(session, SOUND) == []
+    tell(session, {"type": "response_started"})
+    assert tell(session, SOUND) == HEARD
+
+
+# -- the end -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_what_was_never_finished_is_told_at_the_end(resumes: bool) -> None:
+    session = begin()
+    tell(session, {"type": "partial", "text": "turn"})
+    tell(session, {"type": "partial", "text": "turn on"})
+    tell(session, {"type": "partial", "text": "It is", "role": "assistant"})
+    assert session.last_words(resumes=resumes) == [
+        Transcript("user", "turn on"),
+        Transcript("assistant", "It is"),
+    ]
+    assert session.last_words(resumes=False) == []
+
+
+def test_an_answer_that_was_only_told_in_part_is_told_when_it_is_done() -> None:
+    partial = {"type": "partial", "text": "It is", "role": "assistant"}
+    assert answers(hear(partial, {"type": "response_done"})) == ["It is", "It is"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((), "having sent nothing;"),
+        (('{"type": "session.created"}', "?"), "session.created"),
+    ],
+)
+def test_a_server_of_another_language_that_closes_in_good_order(words: Sequence[str], reason: str) -> None:
+    session = begin()
+    for word in words:
+        session.receive(word)
+    closed = ConnectionClosed(1000)
+    assert session.classify(closed) is closed
+    [error] = session.last_words(resumes=False)
+    assert isinstance(error, ServerError)
+    assert reason in error.message
+    assert "plain" in error.message
+
+
+@pytest.mark.parametrize("word", [SOUND, TOKEN, {"type": "ready"}, {"text": "a"}])
+def test_a_server_that_was_understood_owes_no_reason(word: Any) -> None:
+    session = begin()
+    tell(session, word)
+    session.classify(ConnectionClosed(1000))
+    assert session.last_words(resumes=False) == []
+    for unasked in (ConnectionClosed(1000, by_peer=False), ConnectionClosed(1011)):
+        session = begin()
+        session.classify(unasked)
+        assert session.last_words(resumes=False) == []
 
 
 def test_a_server_that_does_not_tell_its_answers_apart_is_heard_on() -> None:

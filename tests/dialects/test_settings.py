@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -52,6 +53,29 @@ def test_a_wrong_url_is_not_shown_whole(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         checked_url("X.url", url)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("localhost:8765/talk", r"did you mean ws://localhost:8765/talk\?"),
+        ("192.168.1.7:2700", r"did you mean ws://192.168.1.7:2700\?"),
+        (
+            "https://a.example/?key=x",
+            r"'https://a.example/' \(the rest is not shown\).*did you mean wss://a.example/\?",
+        ),
+        ("http://a:8765", r"did you mean ws://a:8765\?"),
+        ("ws://a/#b", "leave out what begins with #"),
+        ("", "is empty"),
+        (None, "is None"),
+        (b"ws://a", "of type bytes"),
+        ("hunter2", "it is not shown"),
+    ],
+)
+def test_a_wrong_url_says_what_to_do(url: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=r"X\.url is .*such as ws://localhost:8765") as caught:
+        checked_url("X.url", url)
+    assert re.search(message, str(caught.value))
 
 
 def test_a_given_key_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,6 +270,22 @@ def test_other_ends_are_what_they_seem() -> None:
     assert session.classify(fault_of_its_own) is fault_of_its_own
 
 
+@pytest.mark.parametrize("resumes", [True, False])
+def test_the_last_partial_is_final_unless_its_sound_is_sent_again(resumes: bool) -> None:
+    session = begin(chunk=0.0)
+    session.send(SendAudio(bytes(640), 0.0))
+    tell(session, {"partial": "turn on"})
+    final = [SpeechStopped(), Transcript("user", "turn on")]
+    assert session.last_words(resumes=resumes) == ([] if resumes else final)
+    if resumes:
+        assert Vosk().begin(session, History()).last_words(resumes=False) == final
+        session = begin(chunk=0.0, replay=0.0)
+        session.send(SendAudio(bytes(640), 0.0))
+        tell(session, {"partial": "turn on"})
+        assert session.last_words(resumes=True) == final
+    assert session.last_words(resumes=False) == []
+
+
 def test_golden() -> None:
     history = replay(Vosk(input_format=AudioFormat(4000), chunk=0.0), "vosk")
     assert list(history) == [

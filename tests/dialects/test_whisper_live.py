@@ -204,6 +204,107 @@ def test_old_servers_do_not_say_what_is_finished() -> None:
     assert Transcript("user", "One.") not in tell(session, *old)
 
 
+def test_a_segment_that_vanishes_is_final() -> None:
+    """The server finishes no segment that has the words of the one before: it just takes it back."""
+    session = begin()
+    first = done(0, 1, "Stop")
+    tell(session, first, segment(4, 5, "stop"))
+    assert tell(session, first) == [SpeechStopped(), Transcript("user", "stop")]
+    assert tell(session, first) == []
+    assert tell(session, first, segment(8, 9, "stop")) == [
+        SpeechStarted(),
+        Transcript("user", "stop", final=False),
+    ]
+    assert tell(session) == [SpeechStopped(), Transcript("user", "stop")]
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_a_segment_is_final_when_the_next_begins_after_its_end(completed: bool) -> None:
+    session = begin()
+    tell(session, segment(0, 1.2, "Stop"))
+    after = segment(1.2, 2, "No", completed=completed)
+    assert tell(session, after)[:3] == [SpeechStopped(), Transcript("user", "Stop"), SpeechStarted()]
+    assert tell(session, after) == []
+
+
+def test_a_segment_that_goes_on_is_not_final() -> None:
+    session = begin()
+    tell(session, segment(0, 1.2, "Turn"))
+    assert tell(session, segment(0.4, 1.5, "Turn on")) == [Transcript("user", "Turn on", final=False)]
+    assert tell(session, segment(0.4, 1.5, "Turn on") | {"start": None}) == []
+    assert tell(session, done(0, 1.5, "Turn on."), segment(1.5, 2, "And")) == [
+        SpeechStopped(),
+        Transcript("user", "Turn on."),
+        SpeechStarted(),
+        Transcript("user", "And", final=False),
+    ]
+
+
+def test_a_segment_that_comes_back_corrects_what_was_told() -> None:
+    session = begin()
+    tell(session, segment(0, 1, "Turn on"))
+    assert tell(session) == [SpeechStopped(), Transcript("user", "Turn on")]
+    assert tell(session, segment(0, 1, "Turn on")) == [], "it is told"
+    assert tell(session, segment(0, 2, "Turn on the light")) == [
+        SpeechStarted(),
+        Transcript("user", "Turn on the light", final=False),
+    ]
+    [stopped, corrected] = tell(session, done(0, 2, "Turn on the light."))
+    assert (stopped, corrected) == (
+        SpeechStopped(),
+        Transcript("user", "Turn on the light.", replaces="Turn on"),
+    )
+    tell(session, segment(3, 4, "Now"))
+    tell(session)
+    assert tell(session, done(3, 4, "Now")) == [], "the same words, finished at last"
+
+
+@pytest.mark.parametrize("wrong", ["1e14", 1e14, "inf", -1e99])
+@pytest.mark.parametrize("key", ["start", "end"])
+def test_one_impossible_time_does_not_make_it_deaf(key: str, wrong: Any) -> None:
+    session = begin()
+    tell(session, done(0, 1, "One") | {key: wrong})
+    assert tell(session, done(1, 2, "Two"))[-1] == Transcript("user", "Two")
+    tell(session, segment(2, 3, "Three") | {key: wrong})
+    assert Transcript("user", "Four") in tell(session, done(3, 4, "Four"))
+
+
+@pytest.mark.parametrize(("true", "false"), [("true", "false"), (1, 0), ("True", "No")])
+def test_truth_may_be_written_otherwise(true: Any, false: Any) -> None:
+    session = begin()
+    assert tell(session, segment(0, 1, "a", completed=false))[-1] == Transcript("user", "a", final=False)
+    assert tell(session, segment(0, 1, "a", completed=true))[-1] == Transcript("user", "a")
+
+
+def test_segments_show_that_the_server_is_ready() -> None:
+    session = WhisperLive().begin(None, History())
+    assert tell(session, done(0, 1, "a"))[-1] == Transcript("user", "a")
+    assert session.ready
+
+
+def test_old_servers_say_their_last_finished_segment_again_and_again() -> None:
+    session = begin()
+    one, two = {"start": "0", "end": "1", "text": "One."}, {"start": "1", "end": "2", "text": "Two"}
+    assert tell(session, one, two)[-1] == Transcript("user", "Two", final=False)
+    assert tell(session, one) == [SpeechStopped(), Transcript("user", "Two")]
+    assert tell(session, one) == []
+
+
+def test_the_last_partial_is_final_unless_its_sound_is_sent_again() -> None:
+    final = [SpeechStopped(), Transcript("user", "Turn")]
+    for kept, resumes in ((30.0, False), (0.0, True), (0.0, False)):
+        session = begin(replay=kept)
+        session.send(SendAudio(SECOND, 0.0))
+        tell(session, segment(0, 1, "Turn"))
+        assert session.last_words(resumes=resumes) == final
+        assert session.last_words(resumes=False) == []
+    lost = begin()
+    lost.send(SendAudio(SECOND, 0.0))
+    tell(lost, segment(0, 1, "Turn"))
+    assert lost.last_words(resumes=True) == []
+    assert WhisperLive().begin(lost, History()).last_words(resumes=False) == final
+
+
 def test_words_have_their_times() -> None:
     words = [
         {"word": " light", "start": "0.300", "end": "0.600", "probability": 0.9},
@@ -224,7 +325,7 @@ def test_blank_segments_are_no_words() -> None:
 @pytest.mark.parametrize(
     ("message", "fatal", "match"),
     [
-        ({"status": "WAIT", "message": 9.99}, False, "full, for 10.0 minutes"),
+        ({"status": "WAIT", "message": 9.99}, False, "full for about 10.0 minutes"),
         ({"status": "WAIT", "message": "long"}, False, "full"),
         ({"status": "ERROR", "message": "Failed to load model: x"}, True, "load model"),
         ({"status": "ERROR"}, True, "did not say why"),
@@ -309,7 +410,7 @@ def test_a_server_that_says_nothing_more_has_nothing_to_say() -> None:
     session.tick(104.2)
     session.tick(108.0)
     assert not is_over(session)
-    session.tick(108.2)
+    assert session.tick(108.2) == [SpeechStopped(), Transcript("user", "Turn")]
     assert is_over(session)
     assert session.messages_to_send() == [END]
     session.tick(112.0)

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.fakes import HandMicrophone
-from voicews import Backoff, ClientConfig, HandshakeRejected, Transcript, VoiceClient
+from voicews import Backoff, ClientConfig, HandshakeRejected, ServiceError, Transcript, VoiceClient
 from voicews.audio import NullSink
 from voicews.dialects import DeepgramListen
 from voicews.testing import FakeDeepgramListen
@@ -239,3 +239,35 @@ def test_a_wrong_key_ends_the_run() -> None:
         with pytest.raises(HandshakeRejected) as caught:
             voice.open()
         assert caught.value.status == 401
+
+
+def talked(server: FakeDeepgramListen, **settings: Any) -> tuple[VoiceClient, list[str]]:
+    """A turn of push to talk, until the server has made a final transcript of it; and what was heard."""
+    microphone = HandMicrophone()
+    dialect = DeepgramListen(url=server.url, **settings)
+    config = ClientConfig(push_to_talk=True, backoff=Backoff(initial=0.01))
+    voice = VoiceClient(dialect, microphone=microphone, speaker=NullSink(), config=config)
+    reader = Reader(voice)
+    with voice:
+        voice.start_talking()
+        microphone.frames.extend([LOUD] * 20)
+        server.connection().wait_for(lambda one: one.received_binary.count(LOUD) >= 20, what="speech")
+        voice.stop_talking()
+        return voice, [line.text for line in reader.until_final()]
+
+
+def test_push_to_talk_with_a_server_that_does_not_know_finalize() -> None:
+    with FakeDeepgramListen(hears=["Hello."], finalizes=False) as server:
+        voice, lines = talked(server, finalize=False)
+        assert lines[-1] == "Hello."
+        assert voice.error is None
+        assert server.connection().wait_for_message({"type": "CloseStream"})
+
+
+def test_the_words_are_not_lost_where_finalize_is_refused() -> None:
+    with FakeDeepgramListen(hears=["Hello."], finalizes=False) as server:
+        voice, lines = talked(server)
+        assert lines[-1] == "Hello."
+        assert [turn.text for turn in voice.history] == ["Hello."]
+        assert isinstance(voice.error, ServiceError)
+        assert "finalize=False" in str(voice.error)

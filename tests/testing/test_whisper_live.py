@@ -121,8 +121,8 @@ def test_a_conversation(encoding: Any) -> None:
             caller.hear(Transcript, which=lambda one: one.text == "Thank you.")
         # The second utterance was still under way when the client closed.
         assert [turn.text for turn in caller.client.history] == ["Turn on the light.", "Thank you."]
-        assert server.connection().received[-1] == b"END_OF_AUDIO"
         assert server.connection().wait_until_closed() == 1000
+        assert server.connection().received[-1] == b"END_OF_AUDIO"
 
 
 def test_an_utterance_survives_a_lost_connection() -> None:
@@ -147,3 +147,14 @@ def test_no_model_and_no_key_are_the_end() -> None:
         Caller(WhisperLive(server.url)).client.run()
     with FakeWhisperLive(key="right") as server, pytest.raises(HandshakeRejected, match="401"):
         Caller(WhisperLive(server.url, key="wrong")).client.run()
+
+
+def test_the_same_word_twice_is_final_twice() -> None:
+    """The server takes the second back instead of finishing it."""
+    with FakeWhisperLive(hears=["Stop.", "stop."], pace=0.02) as server:
+        with Caller(WhisperLive(server.url, same_output=2, settle=0.3)) as caller:
+            caller.speak(0.6, then=1.2)
+            assert caller.hear(Transcript, which=lambda one: one.final).text == "Stop."
+            caller.speak(0.6, then=1.2)
+            caller.hear(Transcript, which=lambda one: one.text == "stop." and not one.final)
+        assert [turn.text for turn in caller.client.history] == ["Stop.", "stop."]

@@ -153,6 +153,29 @@ def test_a_shut_outbox_is_sent_to_its_end_then_the_stream_is_closed(make: Make) 
     assert rig.sender.has_closed
 
 
+def test_what_the_session_says_as_it_finishes_goes_before_the_close(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may finish, on the receiver thread, right after the sender has asked what there is to send."""
+    rig = make(eof={"type": "eof"})
+    take, asked = rig.session.messages_to_send, iter(range(10))
+
+    def messages_to_send() -> list[str | bytes]:
+        messages = take()
+        if messages and next(asked) == 0:
+            rig.session.send(SendMessage({"type": "goodbye"}))
+            rig.session.receive('{"type": "finished"}')
+            rig.sender.poke()
+        return messages
+
+    monkeypatch.setattr(rig.session, "messages_to_send", messages_to_send)
+    rig.outbox.shutdown()
+    rig.sender.start()
+    assert isinstance(rig.transport.receive(), PeerClose)
+    rig.call.wait_for_text("goodbye")
+    assert [text["type"] for text in rig.call.texts] == ["eof", "goodbye"]
+
+
 def test_stale_sound_is_counted_and_not_sent(make: Make) -> None:
     rig = make()
     rig.outbox.put(SendAudio(b"\x01\x01", time.monotonic() - 60))

@@ -20,6 +20,7 @@ from voicews import (
     Buffers,
     ClientConfig,
     ConnectFailed,
+    ConnectionClosed,
     ConnectTimeout,
     DeviceLost,
     DeviceLostError,
@@ -31,6 +32,7 @@ from voicews import (
     PlaybackFinished,
     PlaybackStarted,
     Reconnecting,
+    ServerError,
     SessionExpired,
     SessionExpiring,
     ShutdownTimeout,
@@ -47,6 +49,7 @@ from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
 from voicews.tools import Tool
+from voicews.transport import Transport
 
 
 def client(server: Any, **options: Any) -> VoiceClient:
@@ -129,6 +132,110 @@ def test_each_session_gets_the_one_before() -> None:
         server.call(2).wait_for_audio()
     assert seen[0] is None
     assert isinstance(seen[1], Session)
+
+
+def user_said(voice: VoiceClient) -> list[str]:
+    return [turn.text for turn in voice.history if turn.role == "user"]
+
+
+@pytest.mark.parametrize("end", ["close", "server", "error", "cut"])
+def test_the_last_partial_is_final_once_no_more_can_come(end: str) -> None:
+    """Whoever ends the connection, and whether it is dialled again or not."""
+    config = ClientConfig(backoff=Backoff(initial=0.01))
+    with peer() as server, client(Plain(server.url, resume=True), config=config) as voice:
+        lines = voice.events(Transcript)
+        call = server.call()
+        call.send({"type": "partial", "text": "turn on the li"})
+        assert lines.get(PATIENCE) == Transcript("user", "turn on the li", final=False)
+        if end == "close":
+            voice.close()
+        elif end == "server":
+            call.close()
+        elif end == "error":
+            call.close(1008)
+        else:
+            call.cut()
+        assert lines.get(PATIENCE) == Transcript("user", "turn on the li")
+        if end == "cut":
+            history = server.call(2).wait_for_text("hello")["history"]
+            assert history == [{"role": "user", "text": "turn on the li"}]
+        with contextlib.suppress(ConnectionClosed):
+            voice.wait(PATIENCE) if end != "cut" else voice.close()
+        assert user_said(voice) == ["turn on the li"]
+
+
+def test_the_last_partial_is_final_if_the_client_is_closed_between_two_connections() -> None:
+    class Carrying(Plain):
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+            session = super().begin(previous, history, tools)
+            promote = session.last_words
+            session.last_words = lambda *, resumes: [] if resumes else promote(resumes=False)  # type: ignore[method-assign]
+            return session
+
+    config = ClientConfig(backoff=Backoff(initial=60.0, cap=60.0))
+    with peer() as server, client(Carrying(server.url), config=config) as voice:
+        lines, attempts = voice.events(Transcript), voice.events(Reconnecting)
+        server.call().send({"type": "partial", "text": "turn on"})
+        assert not lines.get(PATIENCE).final
+        server.call().cut()
+        attempts.get(PATIENCE)
+        assert user_said(voice) == []
+        voice.close()
+    assert user_said(voice) == ["turn on"]
+
+
+def test_a_dialect_that_fails_at_its_last_words_does_not_keep_the_run_alive(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Buggy(Plain):
+        def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:
+            session = super().begin(previous, history, tools)
+            session.last_words = None  # type: ignore[assignment, method-assign]
+            return session
+
+    with peer() as server, client(Buggy(server.url)) as voice:
+        server.call().close()
+        voice.wait(PATIENCE)
+    assert voice.state is State.CLOSED
+    assert "last_words() failed" in caplog.text
+
+
+def test_a_server_of_another_language_that_closes_in_good_order_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with peer() as server, client(server.url) as voice:
+        errors = voice.events(ServerError)
+        server.call().send({"message": "SERVER_BUSY"})
+        server.call().close()
+        assert "SERVER_BUSY" in errors.get(PATIENCE).message
+        voice.wait(PATIENCE)
+    assert voice.state is State.CLOSED
+    assert "SERVER_BUSY" in caplog.text
+
+
+def test_a_close_frame_goes_out_although_the_servers_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides close at once: ours must not be lost because theirs is read before it is written."""
+    gone, send_close, abort = threading.Event(), Transport.send_close, Transport.abort
+
+    def hesitate(self: Transport, code: int, reason: str = "") -> None:
+        server.call().link.close_timeout = PATIENCE
+        threading.Thread(target=server.call().close).start()
+        gone.wait(0.3)
+        send_close(self, code, reason)
+
+    def note(self: Transport) -> None:
+        gone.set()
+        abort(self)
+
+    monkeypatch.setattr(Transport, "send_close", hesitate)
+    monkeypatch.setattr(Transport, "abort", note)
+    with peer() as server:
+        voice = client(server.url)
+        voice.open()
+        voice.close()
+        server.call().wait_until_over()
+        assert server.call().link.close_code == 1000
+        assert server.call().link.protocol.close_rcvd is not None
 
 
 def test_drops_are_told() -> None:

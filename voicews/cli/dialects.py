@@ -79,14 +79,25 @@ def made(dialect: type[Dialect], given: Iterable[tuple[str, str]], **more: objec
         values[name] = value
     for field in _fields(dialect):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{dialect.__name__}.{field.name} has to be given{_how(field.name)}")
+            raise ConfigError(f"{dialect.__name__}.{field.name} is missing{_for_example(field.name)}")
     try:
         return dialect(**values)
     except ConfigError as error:
-        wrong = re.match(rf"{dialect.__name__}\.(\w+)", str(error))
-        if wrong is None or wrong[1] not in settings(dialect):
-            raise
-        raise ConfigError(f"{error}{_how(wrong[1])}") from error
+        text = _IN_A_PROGRAM.sub("", str(error))
+        wrong = re.match(rf"{dialect.__name__}\.(\w+)", text)
+        how = _how(wrong[1]) if wrong is not None and wrong[1] in settings(dialect) else ""
+        raise ConfigError(text + how) from error
+
+
+_IN_A_PROGRAM = re.compile(r', or give key="…"$')
+"""What the library says to programmers; on a command line everybody could read the key."""
+_EXAMPLES = {"model": "gemini-3.1-flash-live-preview", "url": "ws://localhost:8765"}
+"""Of the settings that some dialect cannot do without."""
+
+
+def _for_example(name: str) -> str:
+    example = _EXAMPLES.get(name, "…")
+    return f": give it after the options, as in {example}" if name == "url" else f": --set {name}={example}"
 
 
 def _how(name: str) -> str:
@@ -130,7 +141,10 @@ def _read(setting: str, hint: Any, text: str) -> object:
     meant = [_meaning(choice) for choice in choices if _can_be_said(choice)]
     none = ["none"] if NoneType in choices else []
     name = setting.rpartition(".")[2]
-    raise ConfigError(f"{setting} must be {' or '.join([*dict.fromkeys(meant), *none])}{_how(name)}")
+    # A text or a mapping may hold a secret.
+    secret = {str, Mapping} & {_kind(choice) for choice in choices}
+    given = "must" if secret else f"is {text!r}; it must"
+    raise ConfigError(f"{setting} {given} be {' or '.join([*dict.fromkeys(meant), *none])}{_how(name)}")
 
 
 def _kind(choice: Any) -> Any:

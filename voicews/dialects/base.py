@@ -9,24 +9,62 @@ messages to send and events to tell.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from voicews.commands import Command
+from voicews.commands import (
+    Command,
+    EndTurn,
+    InterruptResponse,
+    SendAudio,
+    SendMessage,
+    SendText,
+    StartTurn,
+    ToolResult,
+    TruncateResponse,
+)
 from voicews.config import AudioFormat
 from voicews.errors import Unsupported, VoicewsError
 from voicews.events import Event, SoundOffered
 from voicews.history import History
 from voicews.tools import Tool
 
-__all__ = ["Dialect", "Fetch", "Request", "Session", "Sound", "bare_url"]
+__all__ = ["Dialect", "Fetch", "Request", "Session", "Sound", "bare_url", "unsupported"]
 
 Fetch = Callable[[str, Mapping[str, str]], bytes]
 """Gets what lies at an address over HTTP, with these headers: the body.  Raises ``VoicewsError``."""
 Sound = tuple[bytes, AudioFormat]
 """Samples, interleaved, and what they are."""
+
+_IN_WORDS: Mapping[type[Command], str] = {
+    SendAudio: "sound",
+    SendText: "text",
+    StartTurn: "the beginning of a turn",
+    EndTurn: "the end of a turn",
+    InterruptResponse: "interruptions",
+    TruncateResponse: "how much of an answer was heard",
+    ToolResult: "results of tools",
+    SendMessage: "messages in the server's own words",
+}
+
+
+def unsupported(dialect: str, command: Command, accepts: Collection[type[Command]]) -> Unsupported:
+    """The error for a command that a dialect cannot send, in the words of who gave it.
+
+    Args:
+        dialect: its name.
+        command: what cannot be sent.
+        accepts: what can be.
+    """
+    kind = type(command)
+    given = f"{_IN_WORDS[kind]} ({kind.__name__})" if kind in _IN_WORDS else kind.__name__
+    only = "only listens" if SendText not in accepts else "is not made for that"
+    rest = ", ".join(f"{words} ({one.__name__})" for one, words in _IN_WORDS.items() if one in accepts)
+    return Unsupported(
+        f"{dialect} cannot send {given}: its server {only}. What can be sent is {rest or 'nothing'}"
+    )
 
 
 def bare_url(url: str) -> str:
@@ -171,6 +209,18 @@ class Session(ABC):
 
     def collected(self, offer: SoundOffered, sound: Sound | VoicewsError) -> list[Event]:
         """Take what :meth:`Dialect.collect` brought for an offer of this session, or why it failed."""
+        return []
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What is still to be told when the connection is over, whatever ended it.
+
+        An utterance that was told as it may still change, and that the server never finished, becomes a
+        final :class:`~voicews.events.Transcript` here: so were its words, as far as anybody knows.
+
+        Args:
+            resumes: True if a new connection follows, whose session gets this one as ``previous``; an
+                utterance that goes on there, because its sound is sent again, is not told yet.
+        """
         return []
 
     def classify(self, error: VoicewsError) -> VoicewsError:

@@ -15,9 +15,18 @@ from urllib.parse import urlencode, urlsplit
 
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.deepgram import Keepalive, Key, Scheme, authorized, checked_key, linear16
-from voicews.dialects.messages import Json, items_of, number_of, object_of, parsed, text_of, written
+from voicews.dialects.messages import (
+    Json,
+    items_of,
+    loose_truth,
+    number_of,
+    object_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.dialects.settings import (
     checked_format,
     checked_headers,
@@ -27,7 +36,7 @@ from voicews.dialects.settings import (
     checked_url,
 )
 from voicews.dialects.soundlog import SoundLog
-from voicews.errors import ConfigError, ConnectionClosed, ServiceError, Unsupported, VoicewsError
+from voicews.errors import ConfigError, ConnectionClosed, ServiceError, VoicewsError
 from voicews.events import Event, Message, ServerError, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History
 from voicews.tools import Tool
@@ -37,10 +46,13 @@ __all__ = ["DeepgramListen"]
 _ACCEPTS: frozenset[type[Command]] = frozenset({SendAudio, EndTurn, SendMessage})
 _OURS = frozenset({"encoding", "sample_rate", "channels"})
 """Parameters that ``input_format`` decides."""
-_REFUSED = frozenset({4400, 4401})
+_REFUSED_WORDS = 4400
+_REFUSED = frozenset({_REFUSED_WORDS, 4401})
 """Close codes with which servers of this language refuse parameters and keys (WhisperLiveKit does)."""
 _LONGEST_UTTERANCE = 20_000
 """Characters after which an utterance is told although the server does not end it."""
+_FAR = 1.0
+"""Seconds by which the server may think that it heard more than was sent."""
 _NEARLY = 0.02
 """Seconds by which the server's idea of how much it heard may fall short of ours."""
 
@@ -89,6 +101,9 @@ class DeepgramListen(Dialect):
     (the default) or more; None looks at silence only.  Needs ``interim_results``."""
     smart_format: bool = True
     """True writes numbers, dates and punctuation as a reader expects them."""
+    finalize: bool = True
+    """True ends a turn of push to talk with Deepgram's ``Finalize``, at which other servers hang up
+    (WhisperLiveKit, with 4400).  False leaves the end of a turn to silence."""
     keyterms: Sequence[str] = ()
     """Words that the model should expect, such as names."""
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
@@ -108,6 +123,8 @@ class DeepgramListen(Dialect):
     def __post_init__(self) -> None:
         name = type(self).__name__
         checked_url(f"{name}.url", self.url)
+        if not isinstance(self.finalize, bool):
+            raise ConfigError(f"{name}.finalize is {self.finalize!r}; it must be True or False")
         checked_format(f"{name}.input_format", self.input_format, mono=False)
         checked_text(f"{name}.model", self.model)
         object.__setattr__(self, "headers", checked_headers(f"{name}.headers", self.headers))
@@ -147,8 +164,9 @@ class DeepgramListen(Dialect):
 
     @property
     def accepts(self) -> frozenset[type[Command]]:
-        """Sound, the end of a turn (``Finalize``), and Deepgram's own messages such as ``Configure``."""
-        return _ACCEPTS
+        """Sound, the end of a turn (where ``finalize`` is True), and Deepgram's own messages such as
+        ``Configure``."""
+        return _ACCEPTS if self.finalize else _ACCEPTS - {EndTurn}
 
     def request(self) -> Request:
         """All settings are in the address; a function for the key is asked here."""
@@ -199,14 +217,24 @@ class _Channel:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.words: list[Word] = []
+        self.guess: tuple[str, Sequence[Word]] = ("", ())
+        """What was heard after the pieces and may still change."""
         self.speaking = False
         self.began = 0.0
         self.heard_until = 0.0
         self.turn_ends: float | None = None
 
-    def carry(self, previous: _Channel) -> None:
-        """Go on with an utterance that a lost connection left unfinished."""
+    def carry(self, previous: _Channel, *, again: bool) -> None:
+        """Go on with an utterance that a lost connection left unfinished.
+
+        Args:
+            again: whether the sound of the guess is sent again; if not, it is all that will be known.
+        """
         self.pieces, self.words = list(previous.pieces), list(previous.words)
+        if again:
+            self.guess = previous.guess
+        else:
+            self.add(*previous.guess)
         self.speaking = previous.speaking
 
     def begin(self, position: float) -> list[Event]:
@@ -218,6 +246,7 @@ class _Channel:
 
     def add(self, text: str, words: Sequence[Word]) -> None:
         """A piece that will not change any more."""
+        self.guess = ("", ())
         if text:
             self.pieces.append(text)
             self.words.extend(words)
@@ -234,6 +263,11 @@ class _Channel:
             events.append(self.so_far(final=True))
         self.pieces, self.words, self.speaking = [], [], False
         return events
+
+    def last_words(self) -> list[Event]:
+        """Nothing more will be heard: what may still have changed did not."""
+        self.add(*self.guess)
+        return self.end()
 
     def turn_is_over(self, heard: float) -> bool:
         """True if all is heard that came before the end of a turn; told once."""
@@ -265,12 +299,14 @@ class _ListenSession(Session):
         self._finished = False
         self._log = SoundLog(self._format, dialect.replay)
         self._silence = 0
+        self._finalized = False
 
     def go_on(self, previous: _ListenSession) -> None:
         """Take up where a lost connection has ended."""
+        again = self._log.go_on(previous._log)
         for channel, before in zip(self._channels, previous._channels, strict=True):
-            channel.carry(before)
-        self._to_send += self._log.go_on(previous._log)
+            channel.carry(before, again=bool(again))
+        self._to_send += again
 
     @property
     def ready(self) -> bool:
@@ -284,6 +320,25 @@ class _ListenSession(Session):
         messages, self._to_send = self._to_send, []
         return messages
 
+    def classify(self, error: VoicewsError) -> VoicewsError:
+        """A refusal of ``Finalize``: the server would refuse it again."""
+        if self._finalized and isinstance(error, ConnectionClosed) and error.code == _REFUSED_WORDS:
+            refusal = ServiceError(
+                "the server does not know Finalize, which ends a turn of push to talk, and hung up "
+                f"({error.reason or 'it did not say why'}); for such servers set finalize=False, and silence "
+                "ends the turn",
+                code=error.code,
+                fatal=True,
+            )
+            refusal.__cause__ = error
+            return refusal
+        return error
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What every channel was still saying; on a new connection it goes on."""
+        left = () if resumes else [one for one in self._channels if one.pieces or one.guess[0]]
+        return [event for channel in left for event in channel.last_words()]
+
     # -- what we say ------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:
@@ -295,14 +350,15 @@ class _ListenSession(Session):
         match command:
             case SendAudio(pcm=pcm, at=at):
                 self._speak(pcm, at)
-            case EndTurn():
+            case EndTurn() if self._dialect.finalize:
+                self._finalized = True
                 self._end_turns()
                 self._say(type="Finalize")
             case SendMessage(data=data):
                 self._keepalive.spoke()
                 self._to_send.append(written(data) if isinstance(data, Mapping) else data)
             case _:
-                raise Unsupported(f"DeepgramListen has no word for {type(command).__name__}: it only listens")
+                raise unsupported("DeepgramListen", command, self._dialect.accepts)
 
     def _say(self, **message: Any) -> None:
         self._keepalive.spoke()
@@ -360,9 +416,13 @@ class _ListenSession(Session):
         channel, words = self._channel(data, "channel_index"), self._words(heard)
         start = number_of(data, "start") or 0.0
         until = start + (number_of(data, "duration") or 0.0)
-        pause = data.get("speech_final") is True or data.get("from_finalize") is True
+        if until > self._log.sent + _FAR:
+            until = 0.0  # it cannot have heard what was not sent
+        pause = loose_truth(data.get("speech_final")) or loose_truth(data.get("from_finalize"))
         events: list[Event] = channel.begin(start) if text else []
-        if not pause and data.get("is_final") is not True:
+        if not pause and not loose_truth(data.get("is_final")):
+            if text:
+                channel.guess = (text, words)
             return [*events, channel.so_far(text, words)] if text else events
         channel.add(text, words)
         self._note_heard(channel, until)
@@ -409,7 +469,7 @@ class _ListenSession(Session):
         if not self._finishing or (self._log.sent and not number_of(data, "duration")):
             return []
         self._finished = True
-        return [event for channel in self._channels for event in channel.end()]
+        return [event for channel in self._channels for event in channel.last_words()]
 
     def _configured(self, data: Json) -> list[Event]:
         return []

@@ -333,6 +333,11 @@ class _AgentSession(Session):
         messages, self._to_send = self._to_send, []
         return messages
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What was heard of the user so far."""
+        guess, self._guess = self._guess, ""
+        return [SpeechStopped(), Transcript("user", guess)] if guess else []
+
     # -- what we say ------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:

@@ -178,6 +178,11 @@ class GeminiSession(Session):
             return lost
         return error
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What was heard of the user so far."""
+        self._words = self._hypothesis or self._words
+        return self._end_utterance() if self._words else []
+
     # -- what we say ------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:

@@ -205,6 +205,13 @@ class OpenAISession(Session):
     def _say(self, kind: str, **message: object) -> None:
         self._to_send.append(written({"type": kind, **message}))
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What was heard of the user so far, and the answers that waited for it."""
+        told = [Transcript("user", text) for text in self._utterances.values() if text.strip()]
+        held, self._held = self._held, []
+        self._utterances.clear()
+        return [*told, *held]
+
     # -- what we say ------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:

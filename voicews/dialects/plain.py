@@ -3,18 +3,17 @@
 A binary message is raw 16-bit PCM, in either direction.  A text message is a JSON object
 whose ``type`` says what it is; ``docs/reference/plain.md`` lists them all.  Nothing of it
 is required: a server that only sends sound back is understood, and so is one that only
-sends ``{"text": "…"}``.
+sends ``{"text": "…"}``.  JSON in a binary message, WAV files, and numbers that are written
+as text are understood too.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from voicews.commands import (
     Command,
@@ -27,8 +26,19 @@ from voicews.commands import (
     TruncateResponse,
 )
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
-from voicews.errors import ConfigError, LocalProtocolError, RemoteProtocolError, ServiceError, Unsupported
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
+from voicews.dialects.messages import Json, clean, loose_number, loose_truth, parsed, written
+from voicews.dialects.samples import ServedSound
+from voicews.dialects.settings import checked_url
+from voicews.errors import (
+    ConfigError,
+    ConnectionClosed,
+    FormatUnsupported,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServiceError,
+    VoicewsError,
+)
 from voicews.events import (
     AudioReceived,
     Event,
@@ -63,11 +73,13 @@ _ROLES: Mapping[str, Role] = {
 _LONGEST_ANSWER = 1_000_000
 """Characters of an answer that are put together from its tokens; a server that never says that it
 is done must not fill the memory."""
-_HOST = re.compile(r"[A-Za-z][\w.-]*:\d{1,5}(/[\w./-]*)?")
-"""What is meant for a URL by those who leave out the scheme; it can hold no credential."""
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-Json = dict[str, Any]
+_LONGEST_SHOWN = 120
+"""Characters of a server's message that an error shows."""
+_READABLE = 32
+"""Characters from which on readable text cannot be sound by chance."""
+_NO_BREAKS = str.maketrans("", "", "\t\r\n")
+_SILENT = 2.0
+"""Seconds of our own sound without any of the server's, after which the interrupted answer is over."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,7 +128,7 @@ class Plain(Dialect):
     says neither is final, unless its type is "partial"."""
 
     def __post_init__(self) -> None:
-        self._check_url()
+        checked_url("Plain.url", self.url)
         for name in ("input_format", "output_format"):
             if not isinstance(getattr(self, name), AudioFormat):
                 raise ConfigError(f"Plain.{name} is {getattr(self, name)!r}; it must be an AudioFormat")
@@ -137,27 +149,11 @@ class Plain(Dialect):
             if isinstance(value, Mapping):
                 object.__setattr__(self, name, self._checked_json(name, value))
 
-    def _check_url(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            valid = (
-                parts.scheme in ("ws", "wss") and parts.hostname and (parts.port != 0) and not parts.fragment
-            )
-        except (ValueError, TypeError, AttributeError):
-            valid = False
-        if not valid:
-            shown = bare_url(self.url)
-            given = f"{shown!r} (without its query)" if shown else "no such URL"
-            hint = f"; did you mean ws://{self.url}?" if _HOST.fullmatch(str(self.url)) else ""
-            raise ConfigError(
-                f"Plain.url is {given}; it must be ws://host[:port]/path or wss://…, with no #fragment{hint}"
-            )
-
     @staticmethod
     def _checked_json(name: str, value: Mapping[str, Any]) -> Json:
         """A copy, so that nobody can change it later.  The value is never shown: it may hold a token."""
         try:
-            return dict(json.loads(_to_json(value)))
+            return dict(json.loads(written(value)))
         except (TypeError, ValueError, RecursionError):
             raise ConfigError(
                 f"Plain.{name} cannot be written as JSON; use strings, numbers, lists …"
@@ -192,7 +188,7 @@ class Plain(Dialect):
         }
         if self.resume:
             hello["history"] = [{"role": turn.role, "text": turn.text} for turn in history]
-        return _to_json(hello)
+        return written(hello)
 
 
 class _PlainSession(Session):
@@ -204,12 +200,19 @@ class _PlainSession(Session):
         self._ready = not dialect.await_ready
         self._finishing = False
         self._finished = False
-        self._format = dialect.output_format
-        self._split_sample = b""
+        self._sound = ServedSound(dialect.output_format)
         self._answer = io.StringIO()
+        self._partials: dict[Role, str] = {}
+        """What either side is saying and no final transcript has told yet."""
         self._responding = False
         self._told_answer = False
         self._hushed = False
+        self._marks_answers = False
+        """True if the server says when an answer begins: that tells a new one from the rest of an old."""
+        self._silent = 0.0
+        self._understood = False
+        self._first_unknown: str | None = None
+        self._unexplained = False
 
     @property
     def ready(self) -> bool:
@@ -237,26 +240,36 @@ class _PlainSession(Session):
         match command:
             case SendAudio(pcm=pcm):
                 self._to_send.append(pcm)
+                self._silent += self._dialect.input_format.seconds(pcm)
+                if self._silent >= _SILENT:
+                    self._new_turn()
             case SendText(text=text):
+                self._new_turn()
                 self._say(type="text", text=text)
             case StartTurn():
+                self._new_turn()
                 self._say(type="start_of_turn")
             case EndTurn():
+                self._new_turn()
                 self._say(type="end_of_turn")
             case InterruptResponse():
-                # What is under way belongs to the answer that nobody wants to hear.  Only a server
-                # that tells where its answers begin and end can say when new sound is a new answer.
-                self._hushed = self._responding
+                # What is under way belongs to the answer that nobody wants to hear.
+                self._hushed, self._silent = self._responding, 0.0
                 self._say(type="interrupt")
             case TruncateResponse(heard_ms=heard_ms):
                 self._say(type="truncate", heard_ms=heard_ms)
             case SendMessage(data=data):
-                self._to_send.append(_to_json(data) if isinstance(data, Mapping) else data)
+                self._to_send.append(written(data) if isinstance(data, Mapping) else data)
             case _:
-                raise Unsupported(f"the plain dialect has no word for {type(command).__name__}")
+                raise unsupported("Plain", command, _ACCEPTS)
+
+    def _new_turn(self) -> None:
+        """Listen again after an interruption, unless the server itself will say when a new answer begins."""
+        if not self._marks_answers:
+            self._hushed = False
 
     def _say(self, **message: Any) -> None:
-        self._to_send.append(_to_json(message))
+        self._to_send.append(written(message))
 
     def finish(self) -> None:
         if self._finishing:
@@ -266,7 +279,30 @@ class _PlainSession(Session):
         if eof is None or not self._ready:
             self._finished = True
         else:
-            self._to_send.append(eof if isinstance(eof, str) else _to_json(eof))
+            self._to_send.append(eof if isinstance(eof, str) else written(eof))
+
+    def classify(self, error: VoicewsError) -> VoicewsError:
+        """A server that hangs up in good order leaves no error; one that speaks another language may
+        well do so, and that has to be said somewhere."""
+        if isinstance(error, ConnectionClosed) and error.code == 1000 and error.by_peer:
+            self._unexplained = not (self._understood or self._finishing)
+        return error
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What was only told as it may still change, and why nothing was understood at all."""
+        told: list[Event] = [Transcript(role, text) for role, text in self._partials.items() if text.strip()]
+        self._partials.clear()
+        if self._unexplained:
+            self._unexplained = False
+            first = self._first_unknown
+            sent = "nothing" if first is None else f"nothing that is known here, at first {first!r}"
+            told.append(
+                ServerError(
+                    f"the server closed the connection (code 1000), having sent {sent}; if it does not speak "
+                    "the plain dialect, choose the one that it speaks"
+                )
+            )
+        return told
 
     # -- what the server says ---------------------------------------------------------------
 
@@ -275,67 +311,91 @@ class _PlainSession(Session):
 
         Raises:
             ServiceError: the server reported an error and called it fatal.
-            RemoteProtocolError: it announced a sample rate that cannot be played.
+            RemoteProtocolError: it announced sound that cannot be played.
         """
         if isinstance(message, bytes):
-            return self._hear(message)
-        try:
-            data = json.loads(message, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            return [Message(message)]
-        if not isinstance(data, dict):
-            return [Message(data)]
-        kind = data.get("type")
+            text = _text_in(message)
+            if text is None:
+                self._understood = True
+                return self._hear(message)
+            message = text
+        data = parsed(message.lstrip("\ufeff"))
+        kind = data.get("type") if isinstance(data, dict) else ()
         understand = _KINDS.get(kind) if isinstance(kind, str | None) else None
         events = understand(self, data) if understand else None
-        return [Message(data)] if events is None else events
+        if events is None:
+            self._first_unknown = self._first_unknown or message[:_LONGEST_SHOWN]
+            return [Message(data)]
+        self._understood = True
+        return events
 
-    def _hear(self, pcm: bytes) -> list[Event]:
-        if self._hushed:
-            return []
-        pcm = self._split_sample + pcm
-        whole = len(pcm) - len(pcm) % self._format.bytes_per_sample
-        self._split_sample = pcm[whole:]
-        return [AudioReceived(pcm[:whole], self._format)] if whole else []
+    def _hear(self, message: bytes) -> list[Event]:
+        self._silent = 0.0
+        try:
+            pcm, spoken_in = self._sound.take(message)
+        except FormatUnsupported as error:
+            return [ServerError(str(error), "sound_format")]
+        return [AudioReceived(pcm, spoken_in)] if pcm and not self._hushed else []
 
     def _greeted(self, data: Json) -> list[Event] | None:
-        rate = data.get("sample_rate")
-        if isinstance(rate, int | float) and not isinstance(rate, bool):
-            try:
-                self._format = AudioFormat(int(rate), self._format.channels)
-            except (ConfigError, ValueError, OverflowError) as error:
-                raise RemoteProtocolError(
-                    f"the server announced a sample_rate of {str(rate)[:20]}, which cannot be played; "
-                    "it must be from 4000 to 192000 Hz"
-                ) from error
-        elif data["type"] == "metadata":
+        told = [name for name in ("sample_rate", "channels") if data.get(name) is not None]
+        if data["type"] == "metadata" and not told:
             return None
-        self._split_sample = b""
+        numbers = {name: loose_number(data[name]) for name in told}
+        announced = self._sound.format
+        try:
+            rate, channels = (
+                int(given if (given := numbers.get(name)) is not None else known)
+                for name, known in (("sample_rate", announced.rate), ("channels", announced.channels))
+            )
+            announced = AudioFormat(rate, channels)
+        except (ConfigError, OverflowError) as error:
+            shown = " and ".join(f"{name} of {str(data[name])[:20]}" for name in told)
+            raise RemoteProtocolError(
+                f"the server announced a {shown}, which cannot be played; "
+                "the rate must be from 4000 to 192000 Hz, with 1 or 2 channels"
+            ) from error
+        self._sound.announce(announced)
         self._ready = True
-        return []
+        return [
+            ServerError(
+                f"the server announced a {name} of {json.dumps(data[name])[:_LONGEST_SHOWN]}, which is not a "
+                f"number; its sound is taken for {announced}",
+                "sound_format",
+            )
+            for name, number in numbers.items()
+            if number is None
+        ]
 
     def _speech_started(self, data: Json) -> list[Event]:
+        self._new_turn()
         return [SpeechStarted()]
 
     def _speech_stopped(self, data: Json) -> list[Event]:
+        self._new_turn()
         return [SpeechStopped()]
 
     def _transcript(self, data: Json) -> list[Event] | None:
-        text, speaker = self._text(data), data.get("role", "user")
-        role = _ROLES.get(speaker.lower()) if isinstance(speaker, str) else None
-        if text is None or role is None:
+        text, speaker = self._text(data), data.get("role")
+        role = _ROLES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
+        if text is None or (role is None and speaker is not None):
             return None
-        final = next(
-            (bool(data[key]) for key in self._dialect.final_keys if isinstance(data.get(key), int)),
-            data.get("type") != "partial",
-        )
+        role = role or "user"
+        said = (loose_truth(data.get(key)) for key in self._dialect.final_keys)
+        final = next((one for one in said if one is not None), data.get("type") != "partial")
+        if final:
+            self._partials.pop(role, None)
+        else:
+            self._partials[role] = text
         if final and role == "assistant":
             self._told_answer = True
+        elif final:
+            self._new_turn()
         return [Transcript(role, text, final)]
 
     def _response_started(self, data: Json) -> list[Event]:
         self._begin_answer()
-        self._responding = True
+        self._responding = self._marks_answers = True
         return [ResponseStarted()]
 
     def _token(self, data: Json) -> list[Event] | None:
@@ -355,15 +415,15 @@ class _PlainSession(Session):
 
     def _end_answer(self, text: str | None) -> list[Event]:
         """Tell the whole answer, unless the server did; it is what the history remembers."""
-        text = text or self._answer.getvalue()
+        text = text or self._answer.getvalue() or self._partials.get("assistant", "")
         told = self._told_answer
         self._begin_answer()
         return [Transcript("assistant", text)] if text.strip() and not told else []
 
     def _begin_answer(self) -> None:
-        # A sample that was never completed would shift all of the next answer by a byte.
-        self._split_sample = b""
+        self._sound.forget()
         self._answer = io.StringIO()
+        self._partials.pop("assistant", None)
         self._responding = self._told_answer = self._hushed = False
 
     def _error(self, data: Json) -> list[Event]:
@@ -371,18 +431,22 @@ class _PlainSession(Session):
         told = inner if isinstance(inner, dict) else data
         reason = next(
             (value for value in (told.get("message"), inner, self._text(told)) if isinstance(value, str)),
-            "it did not say why",
+            None,
         )
-        reason, code = _clean(reason), told.get("code")
+        if reason is None:
+            # Better a reason in braces than none.
+            rest = {name: value for name, value in data.items() if name not in ("type", "code", "fatal")}
+            reason = json.dumps(rest, ensure_ascii=False)[:_LONGEST_SHOWN] if rest else "it did not say why"
+        code = told.get("code")
         if isinstance(code, str):
-            code = _clean(code)
+            code = clean(code)
         elif isinstance(code, bool) or not isinstance(code, int):
             code = None
-        if told.get("fatal") is True or data.get("fatal") is True:
-            raise ServiceError(reason, code=code, fatal=True)
-        return [ServerError(reason, code)]
+        if loose_truth(told.get("fatal")) or loose_truth(data.get("fatal")):
+            raise ServiceError(clean(reason), code=code, fatal=True)
+        return [ServerError(clean(reason), code)]
 
-    def _last_words(self, data: Json) -> list[Event]:
+    def _finished_too(self, data: Json) -> list[Event]:
         self._finished = self._finishing
         return []
 
@@ -390,7 +454,7 @@ class _PlainSession(Session):
         for key in self._dialect.text_keys:
             text = data.get(key)
             if isinstance(text, str):
-                return _clean(text)
+                return clean(text)
         return None
 
 
@@ -409,20 +473,24 @@ _KINDS: Mapping[str | None, Callable[[_PlainSession, Json], list[Event] | None]]
     "response_done": _PlainSession._response_done,
     "interrupted": _PlainSession._interrupted,
     "error": _PlainSession._error,
-    "finished": _PlainSession._last_words,
+    "finished": _PlainSession._finished_too,
 }
 """What the server can say.  None from one of these: not in our vocabulary after all."""
 
 
-def _to_json(message: Mapping[str, Any]) -> str:
-    """Compact, and pure ASCII, so that no half of a surrogate pair can make the WebSocket refuse it."""
-    return json.dumps(dict(message), allow_nan=False, separators=(",", ":"))
+def _text_in(message: bytes) -> str | None:
+    """The JSON in a binary message; None if it is sound.
 
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _clean(text: str) -> str:
-    """JSON can escape half a surrogate pair, which nobody could print or send on."""
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    No sound begins with a brace and is readable text to its end, unless it is very short.
+    """
+    start = message[:16].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not start.startswith((b"{", b"[")):
+        return None
+    try:
+        text = message.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return None
+    data = parsed(text)
+    is_json = isinstance(data, dict | list) and bool(data)
+    readable = len(text) >= _READABLE and text.translate(_NO_BREAKS).isprintable()
+    return text if is_json or readable else None

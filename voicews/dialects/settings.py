@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,10 @@ __all__ = [
     "checked_url",
     "given_key",
 ]
+
+
+_HOST = re.compile(r"[A-Za-z0-9][\w.-]*:\d{1,5}(/[\w./-]*)?|localhost(/[\w./-]*)?")
+"""What is meant for an address by those who leave out the scheme; it can hold no credential."""
 
 
 def checked_url(name: str, url: object) -> str:
@@ -47,10 +52,33 @@ def checked_url(name: str, url: object) -> str:
         valid = False
     if not valid:
         raise ConfigError(
-            f"{name} is {bare_url(text)!r} (without its query); "
-            "it must be ws://host[:port]/path or wss://…, with no #fragment"
+            f"{name} is {_shown(url)}; it must be the address of a WebSocket server, "
+            f"such as ws://localhost:8765 or wss://voice.example/talk{_meant(text)}"
         )
     return text
+
+
+def _shown(url: object) -> str:
+    """As much of a wrong address as anybody may see."""
+    if not isinstance(url, str):
+        return "None" if url is None else f"of type {type(url).__name__}"
+    bare = bare_url(url)
+    if bare:
+        return repr(bare) if bare == url else f"{bare!r} (the rest is not shown)"
+    if _HOST.fullmatch(url):
+        return repr(url)
+    return "not one (it is not shown, for a password may be in it)" if url.strip() else "empty"
+
+
+def _meant(url: str) -> str:
+    bare = bare_url(url)
+    if _HOST.fullmatch(url):
+        return f"; did you mean ws://{url}?"
+    if bare.startswith(("http://", "https://")):
+        return f"; did you mean {bare.replace('http', 'ws', 1)}?"
+    if bare.startswith(("ws://", "wss://")) and "#" in url:
+        return "; leave out what begins with #"
+    return ""
 
 
 def given_key(name: str, key: object, variable: str, *, needed: bool) -> str:
@@ -68,9 +96,11 @@ def given_key(name: str, key: object, variable: str, *, needed: bool) -> str:
     if key is None:
         key = os.environ.get(variable, "").strip()
         if not key and needed:
-            raise ConfigError(f'{name} is missing: give key="…" or set {variable} in the environment')
+            raise ConfigError(f'{name} is missing: set {variable} in the environment, or give key="…"')
     if not isinstance(key, str) or not key.isascii() or not (key.isprintable() and " " not in key):
-        raise ConfigError(f"{name} is not a key: it must be printable ASCII without spaces")
+        raise ConfigError(
+            f"{name} cannot be a key (it is not shown): a key is printable ASCII without spaces"
+        )
     return key
 
 
@@ -81,7 +111,7 @@ def checked_text(name: str, value: object) -> str:
         ConfigError: it is something else.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name} is {value!r}; it must be a string that is not empty")
+        raise ConfigError(f"{name} is {value!r}; it must be a non-empty string")
     return value
 
 
@@ -135,7 +165,9 @@ def checked_json(name: str, value: object) -> dict[str, Any]:
     try:
         copy = json.loads(json.dumps(dict(value), allow_nan=False))  # type: ignore[call-overload]
     except (TypeError, ValueError, RecursionError):
-        raise ConfigError(f"{name} must be a mapping of strings, numbers, lists … that JSON knows") from None
+        raise ConfigError(
+            f"{name} must be a mapping that can be written as JSON: strings, numbers, lists …"
+        ) from None
     return dict(copy)
 
 
@@ -148,5 +180,5 @@ def checked_format(name: str, value: object, *, mono: bool = True) -> AudioForma
     if not isinstance(value, AudioFormat):
         raise ConfigError(f"{name} is {value!r}; it must be an AudioFormat")
     if mono and value.channels != 1:
-        raise ConfigError(f"{name} is {value}; this service knows one channel only")
+        raise ConfigError(f"{name} is {value}; this service takes one channel (mono) only")
     return value

@@ -48,6 +48,11 @@ class SoundLog:
             self._put(pcm, time)
         return [pcm for _, pcm in previous._unheard]
 
+    @property
+    def has_unheard(self) -> bool:
+        """True if a new connection would get some of it again."""
+        return bool(self._unheard)
+
     def add(self, pcm: bytes, at: float) -> None:
         """Note what is sent.
 

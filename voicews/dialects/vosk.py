@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.messages import Json, clean, items_of, number_of, parsed, text_of
 from voicews.dialects.settings import (
     checked_format,
@@ -26,7 +26,7 @@ from voicews.dialects.settings import (
     checked_url,
 )
 from voicews.dialects.soundlog import SoundLog
-from voicews.errors import ConnectionClosed, ServiceError, Unsupported, VoicewsError
+from voicews.errors import ConnectionClosed, ServiceError, VoicewsError
 from voicews.events import Event, Message, SpeechStarted, SpeechStopped, Transcript, Word
 from voicews.history import History
 from voicews.tools import Tool
@@ -184,6 +184,13 @@ class _VoskSession(Session):
             return failed
         return error
 
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """The last partial, unless its sound is sent again."""
+        if not self._partial or (resumes and self._log.has_unheard):
+            return []
+        text, self._partial = self._partial, ""
+        return [SpeechStopped(), Transcript("user", text)]
+
     # -- what we say ------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:
@@ -203,7 +210,7 @@ class _VoskSession(Session):
             case SendMessage(data=data):
                 self._ask(_written(data) if isinstance(data, Mapping) else data)
             case _:
-                raise Unsupported(f"Vosk has no word for {type(command).__name__}: it only listens")
+                raise unsupported("Vosk", command, self._dialect.accepts)
 
     def _say_chunk(self) -> None:
         if self._chunk:

@@ -14,8 +14,17 @@ from typing import Any, ClassVar, Literal
 
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
-from voicews.dialects.base import Dialect, Request, Session, bare_url
-from voicews.dialects.messages import Json, items_of, number_of, parsed, text_of, written
+from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
+from voicews.dialects.messages import (
+    Json,
+    items_of,
+    loose_number,
+    loose_truth,
+    number_of,
+    parsed,
+    text_of,
+    written,
+)
 from voicews.dialects.settings import (
     checked_headers,
     checked_json,
@@ -30,7 +39,6 @@ from voicews.errors import (
     ConnectionClosed,
     LocalProtocolError,
     ServiceError,
-    Unsupported,
     VoicewsError,
 )
 from voicews.events import (
@@ -57,6 +65,8 @@ _LEAST = 1.0
 """Seconds of sound that the server needs before it listens at all."""
 _ROUNDING = 0.01
 """Seconds by which a segment may seem to begin before the end of the one before."""
+_FAR = 60.0
+"""Seconds beyond the sound that was sent in which no segment can lie."""
 _LONG_SILENT = 3.0
 """Seconds of digital silence after which nothing can be under way any more."""
 _TICK = 0.25
@@ -66,6 +76,19 @@ _AGREED = 3
 them may be of a run that had begun before."""
 _ENOUGH = 8
 """Results after which the last is taken for final although they never agreed."""
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Words that may still change; where they were said is unknown for those of a lost connection."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+
+    def ends_before(self, start: float | None) -> bool:
+        """True if what begins there is something else."""
+        return self.end is not None and start is not None and start >= self.end - _ROUNDING
 
 
 @dataclass(frozen=True, repr=False)
@@ -217,7 +240,10 @@ class _WhisperLiveSession(Session):
         self._unsaid: list[bytes] = []
         self._chunk = bytearray()
         self._silent = 0.0
-        self._partial = ""
+        self._running: _Segment | None = None
+        """What was last told as it may still change."""
+        self._given_up: _Segment | None = None
+        """What was told as final although the server had not finished it, and may yet do so."""
         self._told_until = 0.0
         # The end.
         self._finishing = self._finished = False
@@ -230,7 +256,8 @@ class _WhisperLiveSession(Session):
         unheard = b"".join(self._log.go_on(previous._log))
         size = _FORMAT.bytes(_LARGEST)
         self._unsaid = [unheard[start : start + size] for start in range(0, len(unheard), size)]
-        self._partial = previous._partial if unheard else ""
+        if unheard and previous._running is not None:
+            self._running = _Segment(previous._running.text)
 
     @property
     def ready(self) -> bool:
@@ -256,7 +283,7 @@ class _WhisperLiveSession(Session):
         if not self._ready:
             raise LocalProtocolError(f"{type(command).__name__} before the server has said that it is ready")
         if not isinstance(command, SendAudio):
-            raise Unsupported(f"WhisperLive has no word for {type(command).__name__}: it only listens")
+            raise unsupported("WhisperLive", command, _ACCEPTS)
         pcm = command.pcm
         length = _FORMAT.seconds(pcm)
         self._silent = self._silent + length if pcm.count(0) == len(pcm) else 0.0
@@ -278,7 +305,7 @@ class _WhisperLiveSession(Session):
             self._finished = True
             return
         self._say_chunk()
-        if not self._partial and (self._log.sent == 0 or self._silent >= _LONG_SILENT):
+        if self._running is None and (self._log.sent == 0 or self._silent >= _LONG_SILENT):
             self._end()
             return
         # Words that came just now are too few for the server to listen to, unless something follows.
@@ -293,7 +320,12 @@ class _WhisperLiveSession(Session):
             self._results_before, self._news_at = self._results, now
         if now - self._news_at >= self._dialect.settle:
             self._end()
+            return self._give_up()
         return []
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """The last partial, unless its sound is sent again."""
+        return [] if resumes and self._log.has_unheard else self._give_up()
 
     def _end(self) -> None:
         self._finished = True
@@ -314,6 +346,8 @@ class _WhisperLiveSession(Session):
         if isinstance(data.get("status"), str):
             return self._told_status(data)
         if isinstance(data.get("segments"), list):
+            if not self._ready:
+                self._begin()  # whoever transcribes has accepted us, and need not say so
             return self._heard(items_of(data, "segments"))
         match data.get("message"):
             case "SERVER_READY":
@@ -333,7 +367,7 @@ class _WhisperLiveSession(Session):
         match data["status"]:
             case "WAIT":
                 minutes = number_of(data, "message") or 0.0
-                raise ServiceError(f"the server is full, for {minutes:.1f} minutes it thinks", code="WAIT")
+                raise ServiceError(f"the server is full for about {minutes:.1f} minutes", code="WAIT")
             case "ERROR":
                 raise ServiceError(reason, code="ERROR", fatal=True)
             case "WARNING":
@@ -341,38 +375,96 @@ class _WhisperLiveSession(Session):
         return [Message(data)]
 
     def _heard(self, segments: Sequence[Json]) -> list[Event]:
+        """Each result tells the newest finished segments, and the one that may still change.
+
+        The server withdraws that one if it has the same words as the one before, or if it takes them
+        for noise on second thoughts.  So words that are neither finished nor told again are final: their
+        segment has vanished, or another begins after its end.
+        """
         if self._finished:
             return []  # it is told already, and would be told twice
         events: list[Event] = []
-        running = ""
+        running: _Segment | None = None
         for place, segment in enumerate(segments, 1):
             # Servers from before 2025 do not say it: there all but the last are finished.
-            if segment.get("completed", place < len(segments)) is True:
+            completed = loose_truth(segment.get("completed"))
+            if completed or (completed is None and place < len(segments)):
                 events += self._completed(segment)
             else:
-                running = (text_of(segment, "text") or "").strip()
-        if running and running != self._partial:
-            began: list[Event] = [] if self._partial else [SpeechStarted()]
-            events += [*began, Transcript("user", running, final=False)]
-            self._partial = running
+                running = self._told_to_run(segment)
+        if self._running is not None and (running is None or self._running.ends_before(running.start)):
+            events += self._give_up()
+        if running is not None:
+            if self._running is None:
+                events.append(SpeechStarted())
+            if self._running is None or self._running.text != running.text:
+                events.append(Transcript("user", running.text, final=False))
+            self._running = running
         if self._finishing:
-            events += self._come_to_the_end(running)
+            events += self._come_to_the_end(running.text if running is not None else "")
         return events
+
+    def _told_to_run(self, segment: Json) -> _Segment | None:
+        """The segment that may still change; None if it is blank, or told as final already."""
+        text, start, end = (
+            text_of(segment, "text"),
+            self._place(segment, "start"),
+            self._place(segment, "end"),
+        )
+        running = _Segment((text or "").strip(), start, end)
+        is_old = end is not None and end <= self._told_until + _ROUNDING
+        return running if running.text and not is_old and not self._is_given_up(running) else None
+
+    def _place(self, segment: Json, key: str) -> float | None:
+        """Where a segment begins or ends; None if that is far beyond all that was sent, for nothing that
+        follows could be told from what is known already."""
+        place = _seconds(segment, key)
+        return place if place is not None and place <= self._log.sent + _FAR else None
+
+    def _is_given_up(self, segment: _Segment) -> bool:
+        """Whether these words, at this place, were told as final although they were not finished."""
+        known = self._given_up
+        return known is not None and not known.ends_before(segment.start) and known.text == segment.text
 
     def _completed(self, segment: Json) -> list[Event]:
         """Tell a finished segment, once."""
-        start, end = _seconds(segment, "start"), _seconds(segment, "end")
+        start, end = self._place(segment, "start"), self._place(segment, "end")
         if start is None or end is None or start < self._told_until - _ROUNDING:
             return []
+        events: list[Event] = []
+        if self._running is not None and self._running.ends_before(start):
+            events += self._give_up()
         self._told_until = max(end, self._told_until)
-        self._log.heard(end)
         text = (text_of(segment, "text") or "").strip()
-        return self._final(text, self._words(segment)) if text else []
+        if text:
+            events += self._final(_Segment(text, start, end), self._words(segment))
+        self._log.heard(end)
+        return events
 
-    def _final(self, text: str, words: tuple[Word, ...] = ()) -> list[Event]:
-        began: list[Event] = [] if self._partial else [SpeechStarted()]
-        self._partial = ""
-        return [*began, SpeechStopped(), Transcript("user", text, words=words)]
+    def _give_up(self) -> list[Event]:
+        """What was told last is final, for the server says no more of it."""
+        running = self._running
+        if running is None:
+            return []
+        events = self._final(running)
+        self._given_up = running
+        if running.end is not None:
+            self._log.heard(running.end)
+        return events
+
+    def _final(self, segment: _Segment, words: tuple[Word, ...] = ()) -> list[Event]:
+        speaking, self._running = self._running is not None, None
+        stopped: list[Event] = [SpeechStopped()] if speaking else []
+        known, self._given_up = self._given_up, None
+        if known is not None and not known.ends_before(segment.start):
+            # The server has thought better of it.
+            same = known.text == segment.text
+            return [
+                *stopped,
+                *([] if same else [Transcript("user", segment.text, words=words, replaces=known.text)]),
+            ]
+        began: list[Event] = [] if speaking else [SpeechStarted()]
+        return [*began, SpeechStopped(), Transcript("user", segment.text, words=words)]
 
     def _come_to_the_end(self, running: str) -> list[Event]:
         """All sound is sent: what the server says of it again and again is its last word."""
@@ -382,7 +474,7 @@ class _WhisperLiveSession(Session):
         if self._agreed < _AGREED and self._results < _ENOUGH:
             return []
         self._end()
-        return self._final(running) if running else []
+        return self._give_up()
 
     def _words(self, segment: Json) -> tuple[Word, ...]:
         words = []
@@ -396,10 +488,4 @@ class _WhisperLiveSession(Session):
 
 def _seconds(data: Json, key: str) -> float | None:
     """The server writes times as text."""
-    value = data.get(key)
-    if not isinstance(value, str):
-        return number_of(data, key)
-    try:
-        return number_of({key: float(value)}, key)
-    except ValueError:
-        return None
+    return number_of({key: loose_number(data.get(key))}, key)

@@ -25,6 +25,7 @@ _QUIET_REPORT = 3.0
 _PAUSE = 0.3
 """Seconds of silence that end an utterance, unless ``endpointing`` says otherwise."""
 _INTERNAL_ERROR = 1011
+_REFUSED = 4400
 
 
 class FakeDeepgramListenConnection(FakeConnection):
@@ -169,6 +170,10 @@ class FakeDeepgramListenConnection(FakeConnection):
     # -- control ----------------------------------------------------------------------------
 
     def _finalize(self) -> None:
+        if not self.server.finalizes:
+            self.fail("SchemaError", "Unsupported message type: Finalize")
+            self.close(_REFUSED, "Unsupported message type: Finalize")
+            return
         # The service answers only where there was something to finish.
         if self._ear.speaking:
             self._end_utterance(from_finalize=True)
@@ -239,6 +244,7 @@ class FakeDeepgramListen(FakeServer[FakeDeepgramListenConnection]):
     Args:
         hears: what it takes utterances for, one after the other; the last again and again.
         key: if given, clients that do not show it are refused with HTTP 401.
+        finalizes: False hangs up at ``Finalize`` (code 4400), as WhisperLiveKit does.
         patience: seconds without any message after which it hangs up (code 1011), as the service does.
         options: those of :class:`~voicews.testing.FakeServer`.
 
@@ -253,11 +259,13 @@ class FakeDeepgramListen(FakeServer[FakeDeepgramListenConnection]):
         *,
         hears: Sequence[str] = ("What time is it?",),
         key: str | None = None,
+        finalizes: bool = True,
         patience: float = 10.0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.script = Script(type(self).__name__, hears)
+        self.finalizes = finalizes
         self.patience = patience
         self._key = key
 

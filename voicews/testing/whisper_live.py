@@ -131,6 +131,9 @@ class FakeWhisperLiveConnection(FakeConnection):
             ]
         self._completed.append(segment)
         self._offset = end
+        self._start_anew()
+
+    def _start_anew(self) -> None:
         self._last, self._same = "", 0
         self._ear.forget()
 
@@ -165,6 +168,10 @@ class FakeWhisperLiveConnection(FakeConnection):
         if self._same <= self.setup.get("same_output_threshold", 10):
             return [*newest, self._segment(text, self._ear.loud_until, completed=False)]
         self._words = text.split()
+        if newest and newest[-1]["text"].strip().lower() == text.lower():
+            self._offset = self._ear.loud_until
+            self._start_anew()
+            return newest
         self._complete()
         return [*newest, self._completed[-1]]
 
@@ -174,7 +181,8 @@ class FakeWhisperLive(FakeServer[FakeWhisperLiveConnection]):
 
     It takes loud sound for speech.  Like the real one it transcribes what is not finished every
     so often, sends the finished segments again each time, listens to nothing shorter than a
-    second, and hangs up at ``END_OF_AUDIO`` without telling its last words.  Example::
+    second, takes back a segment that has the same words as the one before instead of finishing
+    it, and hangs up at ``END_OF_AUDIO`` without telling its last words.  Example::
 
         with FakeWhisperLive(hears=["Turn on the light."]) as server:
             client = VoiceClient(WhisperLive(server.url))

@@ -27,6 +27,9 @@ __all__ = ["Connection", "Ended", "Failing", "Linked", "News", "Ready"]
 
 log = logging.getLogger(__name__)
 
+_STUCK = 0.1
+"""Seconds after which a session that another thread is still using is left alone."""
+
 
 @dataclass(frozen=True)
 class News:
@@ -165,6 +168,18 @@ class Connection(Listener):
     def unconfirmed(self) -> list[Command]:
         """Commands that were said here and may not have arrived."""
         return self._sender.unconfirmed if self._sender is not None else []
+
+    def last_words(self, *, resumes: bool) -> list[Event]:
+        """What the session still has to tell, now that the connection is over; nothing if it is stuck."""
+        if not self._session_lock.acquire(timeout=_STUCK):
+            return []
+        try:
+            return self.session.last_words(resumes=resumes)
+        except BaseException:  # the run must end, whatever the dialect thinks of it
+            log.exception("%s: last_words() failed", type(self._dialect).__name__)
+            return []
+        finally:
+            self._session_lock.release()
 
     def ended_within(self, seconds: float | None) -> bool:
         """Wait for both threads to end; True if they did."""

@@ -110,6 +110,8 @@ class Receiver(Worker):
                     if sender.has_closed:
                         if code == 1000:
                             sender.confirm_all()
+                        # It says so before the frame is written, and both sides may close at once.
+                        sender.ended_within(_LAST_FRAME)
                         return
                     sender.close(1000 if code == 1005 else code)
                     sender.ended_within(_LAST_FRAME)

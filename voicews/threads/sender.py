@@ -290,13 +290,16 @@ class Sender(Worker):
             self._session.finish()
         while not self._done():
             self._poked.clear()
+            # Asked before: a session that finishes meanwhile may have put its very last message out.
+            finished = self._session.finished
             self._do_duties()
             if self._done():
                 return
-            if self._session.finished:
+            if finished:
                 self._send_close(1000, "")
                 return
-            self._poked.wait(self._until_tick())
+            if not self._session.finished:
+                self._poked.wait(self._until_tick())
 
     def _send_close(self, code: int, reason: str) -> None:
         self._closed = True

@@ -17,7 +17,7 @@ from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.commands import Command, InterruptResponse, SendAudio, SendText, ToolResult, TruncateResponse
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
-from voicews.dialects.base import Dialect, Session
+from voicews.dialects.base import Dialect
 from voicews.errors import (
     AudioError,
     CallbackFailed,
@@ -35,6 +35,7 @@ from voicews.events import (
     ReconnectFailed,
     Reconnecting,
     ResponseStarted,
+    ServerError,
     SessionExpiring,
     StateChanged,
     ToolCall,
@@ -166,7 +167,8 @@ class Supervisor(Worker):
             worker.home = self
         self.fallbacks: list[AudioError] = []
         self._connection: Connection | None = None
-        self._session: Session | None = None
+        self._latest: Connection | None = None
+        """The present connection, or that of the last attempt."""
         self._generation = 0
         self._accepted_generation = 0
         self._ping_at = 0.0
@@ -364,6 +366,7 @@ class Supervisor(Worker):
         order = self._move(fact)
         match order:
             case Connect(delay=delay):
+                self._tell_last_words(resumes=True)
                 if isinstance(fact, Open):
                     self._alarms.set("devices", self._config.timeouts.device)
                     self._devices.start()
@@ -451,9 +454,9 @@ class Supervisor(Worker):
             lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult)
         )
         self._tell_undelivered(superseded, sent=False)
-        session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
-        self._session = session
-        self._connection = Connection(
+        previous = self._latest.session if self._latest is not None else None
+        session = self._dialect.begin(previous, self._history, tuple(self._tools.copy().values()))
+        self._connection = self._latest = Connection(
             self._generation,
             self._dialect,
             session,
@@ -503,6 +506,15 @@ class Supervisor(Worker):
             log.info("connection %d ended: %s", self._generation, error)
             self.last_drop = error
             self._act_on(Dropped(error))
+
+    def _tell_last_words(self, *, resumes: bool) -> None:
+        if self._latest is None:
+            return
+        for event in self._latest.last_words(resumes=resumes):
+            if isinstance(event, ServerError):
+                # It may be all that there is to say about why the run ended.
+                log.warning("%s", event)
+            self._hear(event, self._latest.generation)
 
     def _forget_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -588,6 +600,7 @@ class Supervisor(Worker):
         capture.stop()
         capture.ended_within(min(_CAPTURE, _most_of(deadline)))
         self._end_connection(deadline, graceful)
+        self._tell_last_words(resumes=False)
         self._end_player(deadline, play_out)
         capture.ended_within(deadline.remaining())
         self.drops.tell()
