@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from voicews.errors import AudioError
 from voicews.threads.reopening import DeviceUser, Reopening
 
-__all__ = ["Abandoned", "DeviceWorker"]
+__all__ = ["WAKING", "Abandoned", "DeviceWorker"]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 _HUNG = 2.0
 """Seconds in one call of a sound device after which its driver is held to hang."""
+WAKING = 3.0
+"""The same while the device wakes: an idle HDMI or Bluetooth device, or a sink that nobody reads, may take
+two seconds for its first sound, and to end before that."""
 _LAST_TRIAL = 1.0
 """Seconds that the end waits for a trial to give the device back."""
 
@@ -127,7 +130,7 @@ class DeviceWorker(DeviceUser):
     def _give_back(self, device: _Closable) -> None:
         """Close what may be broken already."""
         try:
-            self._in_device(device.close)
+            self._in_device(device.close, WAKING)
         except AudioError as error:
             log.warning("the %s could not be closed: %s", self.device, error)
 
