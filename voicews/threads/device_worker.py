@@ -108,9 +108,10 @@ class DeviceWorker(DeviceUser):
         Raises:
             Abandoned: meanwhile another thread has taken over.
         """
-        if self._abandoned:
-            raise Abandoned
-        self._back_by = time.monotonic() + (_HUNG if patience is None else patience)
+        with self._handover:  # else it could be abandoned, and its device given away, between the two
+            if self._abandoned:
+                raise Abandoned
+            self._back_by = time.monotonic() + (_HUNG if patience is None else patience)
         try:
             result = call()
         except BaseException:
@@ -121,16 +122,20 @@ class DeviceWorker(DeviceUser):
             raise Abandoned
         return result
 
+    def _patience_until(self, awake_by: float) -> float:
+        """Seconds that a call may take of a device that may be waking until then."""
+        return max(_HUNG, awake_by - time.monotonic())
+
     def _is_replaced(self) -> bool:
         """Back from the device: if another thread has taken over, it did so before, never after."""
         with self._handover:
             self._back_by = None
             return self._abandoned
 
-    def _give_back(self, device: _Closable) -> None:
+    def _give_back(self, device: _Closable, patience: float | None = None) -> None:
         """Close what may be broken already."""
         try:
-            self._in_device(device.close, WAKING)
+            self._in_device(device.close, patience)
         except AudioError as error:
             log.warning("the %s could not be closed: %s", self.device, error)
 
