@@ -22,7 +22,7 @@ LONGEST = 750
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("lazy", "printable", "errors", "starting", "deadline", "systemd"),
+    ("lazy", "printable", "errors", "starting", "deadline", "systemd", "descriptors"),
     ("backoff", "config", "buffers"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),

@@ -21,6 +21,7 @@ from voicews.buffers import ShutDown
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
+from voicews.descriptors import occupy_standard_descriptors
 from voicews.dialects.base import Dialect
 from voicews.dialects.defaults import dialect_of
 from voicews.errors import (
@@ -363,6 +364,7 @@ class VoiceClient:
                         "make a new VoiceClient with devices of its own"
                     )
             before = self._supervisor
+            occupy_standard_descriptors()
             atexit.unregister(_close_forgotten)  # to run before what modules loaded since then do at exit
             atexit.register(_close_forgotten)
             supervisor = self._new_supervisor(

@@ -40,6 +40,7 @@ from voicews.audio.pulse import require_loudspeaker
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
 from voicews.deadline import Deadline
+from voicews.descriptors import occupy_standard_descriptors
 from voicews.errors import (
     AudioError,
     BackendMissing,
@@ -487,6 +488,7 @@ def _import_pygame() -> ModuleType:
     if not hasattr(pygame.mixer, "get_init"):
         raise BackendMissing(_how_to_install("its mixer is missing"))
     _guard(pygame)
+    occupy_standard_descriptors()
     # pygame would end the mixer before whoever uses it has been told of the interpreter's end.
     atexit.unregister(_plain(pygame.quit))
     hush("libasound.so.2", *_bundled(pygame, "libasound*"))
@@ -543,7 +545,8 @@ def _pygame_quits() -> None:
 
 
 def _end_mixer(pygame: ModuleType) -> None:
-    _plain(pygame.mixer.quit)()
+    with quiet_stderr():
+        _plain(pygame.mixer.quit)()
 
 
 def _set_num_channels(pygame: ModuleType, count: int) -> None:
