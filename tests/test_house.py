@@ -23,7 +23,7 @@ LONGEST = 750
 
 FLOORS: list[tuple[str, ...]] = [
     ("lazy", "printable", "errors", "starting", "deadline", "systemd", "descriptors"),
-    ("backoff", "config", "buffers"),
+    ("backoff", "config", "buffers", "riff"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
