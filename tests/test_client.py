@@ -995,3 +995,28 @@ def test_where_no_thread_is_left_it_can_be_opened_later(
         voice.close()
     with voice:
         assert voice.state is State.CONNECTED
+
+
+@pytest.mark.parametrize("shared", ["microphone", "speaker"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_device_object_serves_one_open_client(
+    server: Peer, tmp_path: Path, shared: str, recorded: bool
+) -> None:
+    """Each of two would get a part of the sound."""
+    microphone, speaker = HandMicrophone(), EarSpeaker()
+    recorder = voicews.Recorder(tmp_path) if recorded else None
+    first = VoiceClient(server.url, microphone=microphone, speaker=speaker, recorder=recorder)
+    second = VoiceClient(
+        server.url,
+        microphone=microphone if shared == "microphone" else HandMicrophone(),
+        speaker=speaker if shared == "speaker" else EarSpeaker(),
+    )
+    with first:
+        with pytest.raises(InvalidState, match="in use by another open client; give each client an object"):
+            second.open()
+        assert second.state is State.IDLE
+        assert first.state is State.CONNECTED
+    with second, pytest.raises(InvalidState, match="in use by another open client"):
+        first.open()
+    with first:
+        assert first.state is State.CONNECTED

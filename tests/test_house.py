@@ -22,8 +22,8 @@ LONGEST = 1000
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("lazy", "printable", "errors", "starting", "deadline", "systemd"),
-    ("backoff", "config", "buffers"),
+    ("lazy", "printable", "errors", "starting", "deadline", "systemd", "descriptors"),
+    ("backoff", "config", "buffers", "riff"),
     ("history", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),

@@ -21,6 +21,7 @@ from voicews.buffers import ShutDown
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
+from voicews.descriptors import occupy_standard_descriptors
 from voicews.dialects.base import Dialect, unsupported
 from voicews.dialects.defaults import dialect_of
 from voicews.errors import (
@@ -110,6 +111,7 @@ class VoiceClient:
             )
         self._microphone = microphone or default_microphone()
         self._speaker = speaker or default_speaker()
+        self._given = (self._microphone, self._speaker)  # what a recorder wraps stays the same device
         if config is not None and not isinstance(config, ClientConfig):
             raise ConfigError(f"the config must be a ClientConfig, not {type(config).__name__}")
         self._config = config or ClientConfig()
@@ -346,13 +348,14 @@ class VoiceClient:
                 leaves it to the backoff.
 
         Raises:
-            InvalidState: it is open already, or close() was called meanwhile.
+            InvalidState: it is open already, another open client has the same microphone or speaker
+                object, or close() was called meanwhile.
             AudioError, ThreadUnavailable: a sound device, or a thread, cannot be had.
             RecordingError: the recorder's files cannot be made.
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.
         """
-        with self._opening:
+        with self._opening, _sharing:
             if self._supervisor is not None:
                 if not self._supervisor.over:
                     raise InvalidState(f"the client is already open ({self.state.name})")
@@ -362,7 +365,9 @@ class VoiceClient:
                         f"{', '.join(hanging)} of the last run still hangs and may hold a device; "
                         "make a new VoiceClient with devices of its own"
                     )
+            self._require_devices_of_its_own()
             before = self._supervisor
+            occupy_standard_descriptors()
             atexit.unregister(_close_forgotten)  # to run before what modules loaded since then do at exit
             atexit.register(_close_forgotten)
             supervisor = self._new_supervisor(
@@ -409,6 +414,18 @@ class VoiceClient:
         except BackendFallback:  # where warnings are errors
             self.close()
             raise
+
+    def _require_devices_of_its_own(self) -> None:
+        """Two clients that read one source would each get half of its sound.  Call under ``_sharing``."""
+        for other in list(_opened):
+            if other is self or other._supervisor is None or other._supervisor.over:
+                continue
+            for mine, theirs in zip(self._given, other._given, strict=True):
+                if mine is theirs:
+                    raise InvalidState(
+                        f"{mine!r} is in use by another open client; give each client an object of its own, "
+                        f"such as another {type(mine).__name__}(…), or close the other client first"
+                    )
 
     def _wait_until_open(self, supervisor: Supervisor, deadline: Deadline) -> bool:
         """False if the deadline has passed."""
@@ -620,13 +637,18 @@ class _InheritedClient(VoiceClient):
 
 _running: set[Supervisor] = set()
 _opened: weakref.WeakSet[VoiceClient] = weakref.WeakSet()
+_sharing = threading.RLock()
+"""Held from the look at what other clients use until a client is among them."""
 
 
 def _after_fork() -> None:
     """In a child process none of the parent's threads runs, and their locks may be held for ever."""
+    global _sharing  # noqa: PLW0603 - the lock may be held by a thread that does not exist here
+    _sharing = threading.RLock()
     for client in list(_opened):
         if client._supervisor is not None and not client._supervisor.over:
             client.__class__ = _InheritedClient
+    _opened.clear()
     _running.clear()
 
 

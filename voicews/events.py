@@ -207,7 +207,10 @@ class PlaybackStarted(Event):
 
 @dataclass(frozen=True)
 class PlaybackFinished(Event):
-    """All sound received so far has left the loudspeaker."""
+    """All sound received so far has left the loudspeaker, and no more is expected soon.
+
+    Told at once if the server has said that its answer is complete, else after half a second.
+    """
 
     heard_ms: int
     """Milliseconds that left the loudspeaker since :class:`PlaybackStarted`; while it is lost, none do."""

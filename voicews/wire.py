@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicews.deadline import Deadline
+from voicews.descriptors import occupy_standard_descriptors
 from voicews.errors import (
     ConnectFailed,
     ConnectionClosed,
@@ -182,6 +183,7 @@ class Wire:
             left = deadline.remaining()
             share = Deadline(None if left is None else left / (len(addresses) - index))
             try:
+                occupy_standard_descriptors()
                 sock = self._adopt(socket.socket(family, kind, protocol))
                 _dial(sock, address, share)
                 self.require_not_aborted()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.audio.playing import counting, cut, feed, heard, play_out, wait_until
+from tests.sound.programs import run
 from voicews.audio import AudioFormat, Speaker, loudspeakers
 from voicews.errors import (
     AudioError,
@@ -362,7 +364,7 @@ def test_running_dry_with_sound_at_hand_is_counted(dummy: None, held_up: bool) -
 
 
 def test_a_device_that_takes_nothing_is_lost(dummy: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Speaker, "_STALL", 0.1)
+    monkeypatch.setattr(Speaker, "_WAKING", 0.1)
     speaker = Speaker()
     speaker.open(MONO)
     speaker.write(counting(1600))
@@ -381,7 +383,7 @@ def test_a_device_that_does_not_stop_is_lost(dummy: None) -> None:
     speaker.write(counting(1600))
     speaker._channel = channel = StandIn(speaker._channel)
     channel.told = {"get_busy": True, "stop": None}
-    with pytest.raises(DeviceLostError, match="does not stop"):
+    with pytest.raises(DeviceLostError, match="went on playing"):
         speaker.flush()
     speaker.close()
 
@@ -491,4 +493,162 @@ def test_at_the_interpreters_end_a_thread_that_hangs_is_let_be(
         module._quit_at_exit()
     assert module._mixer_owner is speaker
     speaker.write(counting(160))
+    speaker.close()
+
+
+ENDING_PYGAME = """
+    import threading
+    import pygame, pygame.mixer
+    kept_mixer_quit, kept_quit = pygame.mixer.quit, pygame.quit
+    from voicews.audio import AudioFormat, Speaker
+    from voicews.errors import AudioError, DeviceLostError
+
+    speaker, opened, never = Speaker(), threading.Event(), threading.Event()
+
+    def play(told):
+        try:
+            speaker.open(AudioFormat())
+            opened.set()
+            while True:
+                if speaker.pending() < speaker.lead:
+                    speaker.write(bytes([1, 2]) * 320)
+                else:
+                    never.wait(0.002)
+        except DeviceLostError as error:
+            told.append(error)
+        speaker.close()
+
+    def busy():
+        while not over.is_set():
+            sum(range(1000))
+
+    over = threading.Event()
+    threading.Thread(target=busy, daemon=True).start()
+    for _ in range({times}):
+        told = []
+        opened.clear()
+        thread = threading.Thread(target=play, args=(told,), daemon=True)
+        thread.start()
+        assert opened.wait(10)
+        never.wait(0.1)
+        {ending}
+        thread.join(10)
+        print(*told)
+        speaker.close()
+        pygame.mixer.quit()
+    over.set()
+    speaker.open(AudioFormat())
+    speaker.write(bytes(640))
+    speaker.close()
+    print("played")
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "pygame.mixer.quit()",
+        "pygame.quit()",
+        "kept_quit()",
+        "kept_mixer_quit()",
+        "pygame.mixer.quit(); pygame.mixer.init(44100)",
+        "pygame.mixer.set_num_channels(0)",
+        "pygame.quit(); pygame.init()",
+    ],
+)
+def test_a_program_that_ends_pygame_while_it_plays_costs_the_device_and_not_the_process(ending: str) -> None:
+    code, out, err = run(ENDING_PYGAME.format(times=5, ending=ending), {"SDL_AUDIODRIVER": "dummy"})
+    assert code == 0, err
+    lines = [line for line in out.splitlines() if not line.startswith(("pygame ", "Hello "))]
+    assert len(lines) == 6, out
+    assert all("the program has ended pygame.mixer" in line for line in lines[:-1]), out
+    assert lines[-1] == "played"
+
+
+def test_the_programs_own_mixer_is_left_open(dummy: None) -> None:
+    import pygame
+
+    speaker = Speaker()
+    speaker.open(MONO)
+    pygame.mixer.quit()
+    pygame.mixer.init(44100)
+    try:
+        with pytest.raises(DeviceLostError, match=r"has ended pygame.mixer"):
+            speaker.write(bytes(640))
+        speaker.close()
+        assert pygame.mixer.get_init() is not None
+        with pytest.raises(AudioError, match=r"uses pygame.mixer for itself"):
+            speaker.open(MONO)
+    finally:
+        pygame.mixer.quit()
+    speaker.open(MONO)
+    speaker.close()
+
+
+def test_a_mixer_that_hangs_is_not_ended_twice(dummy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second quit() beside the first would wait for SDL's thread for ever."""
+    import pygame
+
+    from voicews.audio import speaker as module
+
+    thawed, real, quits = threading.Event(), module._end_mixer, []
+
+    def end_late(pygame: ModuleType) -> None:
+        quits.append(threading.current_thread().name)
+        thawed.wait(20)
+        real(pygame)
+
+    monkeypatch.setattr(module, "_QUITTING", 0.05)
+    monkeypatch.setattr(module, "_end_mixer", end_late)
+    monkeypatch.setattr(pygame, "quit", lambda: quits.append("pygame.quit"))
+    speaker = Speaker()
+    speaker.open(MONO)
+    speaker._stalled = True
+    speaker.close()
+    module._quit_at_exit()
+    with pytest.raises(pygame.error, match="it would hang"):
+        pygame.mixer.quit()
+    assert quits == ["voicews-speaker-quit"]
+    thawed.set()
+    wait_until(lambda: module._mixer_owner is None)
+    module._quit_at_exit()
+    assert quits == ["voicews-speaker-quit", "pygame.quit"]
+
+
+def test_at_the_interpreters_end_a_mixer_is_left_open_where_no_thread_can_end_it(
+    dummy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voicews.audio import speaker as module
+
+    def too_late(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    speaker = Speaker()
+    speaker.open(MONO)
+    speaker._stalled = True
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", too_late)
+        module._quit_at_exit()
+        speaker.close()
+    assert module._mixer_owner is speaker
+    module._quit(sys.modules["pygame"])
+
+
+def test_a_device_may_take_long_to_begin(dummy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Speaker, "_STALL", 0.05)
+    speaker = Speaker()
+    speaker.open(MONO)
+    speaker.write(counting(1600))
+    first = speaker._mixing[0][0]
+    speaker._channel = channel = StandIn(speaker._channel)
+    channel.told = {"get_queue": None, "get_sound": first, "get_busy": True}
+    began = time.monotonic()
+    while time.monotonic() < began + 0.4:
+        speaker.pending()
+    channel.told = {}
+    play_out(speaker)
+    speaker.write(counting(1600))
+    channel.told = {"get_queue": None, "get_sound": speaker._mixing[0][0], "get_busy": True}
+    with pytest.raises(DeviceLostError, match=r"has taken no sound for 0.05 s"):
+        wait_until(lambda: not speaker.pending(), timeout=2)
     speaker.close()

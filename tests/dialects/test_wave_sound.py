@@ -82,7 +82,7 @@ def test_the_extensible_form() -> None:
         (file(b"")[:30], "broken"),
         (b"RIFF\0\0\0\0WAVEdata\2\0\0\0\1\0", "broken"),
         (b"RIFF\0\0\0\0WAVEfmt \2\0\0\0\1\0", "broken"),
-        (file(b"\1\0").replace(b"\1\0\1\0\x22", b"\3\0\1\0\x22"), "encoding 3"),
+        (file(b"\1\0").replace(b"\1\0\1\0\x22", b"\3\0\1\0\x22"), "floating point"),
         (file(b"\1\0", rate=1), "1 Hz"),
     ],
 )

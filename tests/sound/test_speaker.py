@@ -265,7 +265,7 @@ def test_a_frozen_server_is_a_lost_device_and_comes_back() -> None:
         speaker.open(MONO)
         feed(speaker, cut(counting(8000), MONO, [320]))
         sound.freeze()
-        with pytest.raises(DeviceLostError, match="its sound server hangs"):
+        with pytest.raises(DeviceLostError, match=r"has taken no sound for 0\.5 s"):
             feed(speaker, cut(counting(160_000), MONO, [320]))
         speaker.close()
         sound.thaw()
@@ -409,3 +409,60 @@ def test_a_server_that_does_not_answer_holds_up_nobody() -> None:
         speaker = Speaker()
         speaker.open(MONO)
         speaker.close()
+
+
+PLAYS_AND_ENDS = """
+    import sys, threading
+    from voicews.audio import AudioFormat, Speaker
+    from voicews.errors import DeviceLostError
+    speaker, never = Speaker(), threading.Event()
+    speaker.open(AudioFormat())
+    if "impatient" in sys.argv:
+        speaker._awake, speaker._STALL = True, 0.1
+    written = 0
+    try:
+        while written < 64000 or speaker.pending() > 0:
+            if speaker.pending() < speaker.lead and written < 64000:
+                speaker.write(bytes([1, 2]) * 320)
+                written += 640
+                if written == 16000:
+                    print("playing", flush=True)
+            else:
+                never.wait(0.005)
+    except DeviceLostError as error:
+        print(error, flush=True)
+    if "forgotten" not in sys.argv:
+        speaker.close()
+    print("over", flush=True)
+"""
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
+@pytest.mark.parametrize("manner", ["closed", "forgotten"])
+@pytest.mark.parametrize("thawed", [True, False], ids=["thawed", "frozen"])
+def test_a_program_ends_after_its_sound_server_stood_still(read: bool, manner: str, thawed: bool) -> None:
+    """Also where the server never goes on, and through the interpreter's end."""
+    with VirtualSound(rate=16000, read=read) as sound:
+        program = start(PLAYS_AND_ENDS.replace("sys.argv", repr([manner])), sound.environment)
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "playing\n"
+            sound.freeze()
+            assert "has taken no sound for" in program.stdout.readline()
+            assert program.stdout.readline() == "over\n"
+            if thawed:
+                sound.thaw()
+            assert program.wait(timeout=10) == 0
+        finally:
+            program.kill()
+            program.communicate()
+
+
+def test_a_device_that_takes_long_to_begin_is_not_lost() -> None:
+    """A null sink that nobody reads begins up to two seconds after it was opened."""
+    with VirtualSound(rate=16000, read=False) as sound:
+        code, out, err = run(PLAYS_AND_ENDS.replace("sys.argv", "[]"), sound.environment)
+        assert (code, out, err) == (0, "playing\nover\n", "")
+        code, out, err = run(PLAYS_AND_ENDS.replace("sys.argv", "['impatient']"), sound.environment)
+        assert (code, out.splitlines()[-1]) == (0, "over"), err

@@ -51,10 +51,13 @@ class VirtualSound:
 
     Args:
         rate: of both devices; sound at this rate passes through it sample by sample.
+        read: keep a reader on each monitor.  Without one, a null sink takes sound in blocks of two
+            seconds, as slowly as a device that takes long to wake.
     """
 
-    def __init__(self, rate: int = 48000) -> None:
+    def __init__(self, rate: int = 48000, *, read: bool = True) -> None:
         self.rate = rate
+        self.read = read
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._keepers: list[subprocess.Popen[bytes]] = []
@@ -124,7 +127,8 @@ class VirtualSound:
             )
         self._until(lambda: self.control("set-default-sink", "speaker"))
         self._until(lambda: self.control("set-default-source", "mic"))
-        # A null sink that nobody listens to works in blocks of two seconds.
+        if not self.read:
+            return
         self._keepers = [
             subprocess.Popen(
                 ["parec", "-d", source, "--latency-msec=5", "--raw"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from voicews.events import (
     PlaybackFinished,
     PlaybackStarted,
 )
-from voicews.threads.player import Player
+from voicews.threads.player import SLICE, CatchUp, Player
 
 FORMAT = AudioFormat(16000)
 Start = Callable[..., "Rig"]
@@ -534,3 +535,246 @@ def test_a_device_that_keeps_house_by_itself_is_left_in_peace(start: Start) -> N
     assert rig.event() == PlaybackFinished(190)
     # One per slice and one per `attention`; a device that is fed there has one each 5 ms.
     assert sink.looks < 25
+
+
+# -- one answer, one pair of events ----------------------------------------------------------------
+
+
+def wait_until_heard(speaker: EarSpeaker, seconds: float) -> None:
+    never = threading.Event()
+    while speaker.position < seconds - 0.001:
+        never.wait(0.002)
+
+
+def test_a_server_that_sends_as_fast_as_it_is_heard_has_one_beginning_and_one_end(start: Start) -> None:
+    speaker = EarSpeaker()
+    rig = start(speaker)
+    rig.player.begin_answer(1)
+    never = threading.Event()
+    for number in range(1, 6):
+        rig.feed(bytes(FORMAT.bytes(0.04)))
+        wait_until_heard(speaker, number * 0.04)
+        never.wait(0.05)
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(200)
+
+
+def test_the_end_is_told_at_once_where_the_server_has_told_it(start: Start) -> None:
+    speaker = EarSpeaker()
+    rig = start(speaker)
+    for _ in range(2):
+        rig.player.begin_answer(1)
+        rig.feed(bytes(FORMAT.bytes(0.1)))
+        rig.player.end_answer(1)
+        began = rig.event()
+        assert began == PlaybackStarted()
+        finished = rig.event()
+        assert finished == PlaybackFinished(100)
+        assert finished.at - began.at < 0.4
+    rig.player.end_answer(1)
+    rig.player.flush()
+    assert rig.heard.empty(), "what ends an answer is not sound that could be silenced"
+
+
+def test_sound_after_the_announced_end_of_an_answer_is_another_beginning(start: Start) -> None:
+    rig = start(EarSpeaker(speed=20))
+    rig.player.end_answer(1)
+    for _ in range(2):
+        rig.feed(bytes(FORMAT.bytes(0.1)))
+        assert rig.event() == PlaybackStarted()
+        assert rig.event() == PlaybackFinished(100)
+
+
+# -- two threads at once ---------------------------------------------------------------------------
+
+
+def test_an_interruption_by_two_threads_at_once_is_told_once(start: Start) -> None:
+    rig = start(EarSpeaker())
+    rig.feed(bytes(FORMAT.bytes(10)))
+    assert rig.event() == PlaybackStarted()
+    both = threading.Barrier(2)
+
+    class Meeting(type(rig.player._intake)):  # type: ignore[misc]
+        """Lets two threads that may look at the same time do so."""
+
+        @property
+        def came(self) -> int:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.2)
+            return int(self.__dict__["came"])
+
+    rig.player._intake.__class__ = Meeting
+    threads = [threading.Thread(target=rig.player.flush) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert rig.player._intake.epoch == 1
+    rig.heard.get(timeout=PATIENCE)
+    assert rig.heard.empty()
+
+
+def test_an_interruption_that_comes_as_another_player_takes_over_is_told(start: Start) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Hanging(EarSpeaker):
+        def write(self, pcm: bytes) -> None:
+            super().write(pcm)
+            if not hangs.is_set():
+                hangs.set()
+                assert go_on.wait(PATIENCE)
+
+    rig = start(Hanging())
+    rig.feed(bytes(FORMAT.bytes(10)))
+    assert hangs.wait(PATIENCE)
+    rig.player.abandon()
+    successor = start(rig.player._sink, abandoned=rig.player)
+    rig.player.flush()
+    assert successor.heard.get(timeout=PATIENCE) < 10_000
+    rig.feed(bytes(FORMAT.bytes(10)))
+    assert successor.player.waiting > 0, "nor is sound lost"
+    go_on.set()
+
+
+def test_a_message_that_an_interruption_cuts_in_two_is_not_heard_at_all(start: Start) -> None:
+    rig = start(EarSpeaker())
+    player = rig.player
+    put, cut = player._put, threading.Event()
+
+    def put_and_interrupt(sound: object) -> None:
+        put(sound)  # type: ignore[arg-type]
+        if not cut.is_set():
+            cut.set()
+            flushing.start()
+
+    flushing = threading.Thread(target=player.flush)
+    player._put = put_and_interrupt  # type: ignore[method-assign]
+    rig.feed(bytes(FORMAT.bytes(5)))
+    flushing.join()
+    assert player.waiting == 0
+    assert rig.heard.get(timeout=PATIENCE) < 1000
+
+
+# -- a device that wakes slowly ----------------------------------------------------------------------
+
+
+def test_a_device_that_is_slow_to_begin_does_not_hang(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicews.threads.device_worker._HUNG", 0.05)
+    blocked, go_on = threading.Event(), threading.Event()
+
+    class Blocking(EarSpeaker):
+        def write(self, pcm: bytes) -> None:
+            blocked.set()
+            assert go_on.wait(PATIENCE)
+            super().write(pcm)
+
+    rig = start(Blocking())
+    rig.feed(bytes(FORMAT.bytes(0.1)))
+    assert blocked.wait(PATIENCE)
+    never = threading.Event()
+    never.wait(0.2)
+    assert not rig.player.hangs, "an idle device may take two seconds"
+    go_on.set()
+    rig.event(), rig.event()
+    blocked.clear(), go_on.clear()
+    monkeypatch.setattr("voicews.threads.player.WAKING", 0.0)
+    rig.player._awake_by = 0.0
+    rig.feed(bytes(FORMAT.bytes(0.1)))
+    assert blocked.wait(PATIENCE)
+    never.wait(0.2)
+    assert rig.player.hangs
+    go_on.set()
+
+
+# -- a stream that is behind -------------------------------------------------------------------------
+
+
+class Stream:
+    """A server's sound and a player's, in steps of a slice: how much waits at the end."""
+
+    def __init__(self) -> None:
+        self.catch_up = CatchUp()
+        self.waiting = self.now = 0.0
+        self.merged = 0
+
+    def run(self, seconds: float, speed: float = 1.0, chunk: float = SLICE) -> float:
+        arrived, end, owed = 0.0, self.now + seconds, 0.0
+        while self.now < end:
+            self.now += SLICE
+            owed += speed * SLICE
+            if owed >= chunk - 1e-9:
+                self.waiting += owed
+                owed = 0.0
+            if self.waiting >= SLICE:
+                self.waiting -= SLICE
+                if self.catch_up.due(self.waiting, self.now) and self.waiting >= SLICE:
+                    self.waiting -= SLICE
+                    self.merged += 1
+            arrived += SLICE
+        return self.waiting
+
+
+@pytest.mark.parametrize("chunk", [SLICE, 0.1, 0.5])
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_live_stream_catches_up_after_a_stall(chunk: float, marked: bool) -> None:
+    stream = Stream()
+    if marked:
+        stream.catch_up.begin(0.0)
+    assert stream.run(10, chunk=chunk) <= chunk
+    assert not stream.merged
+    stream.now += 1.6
+    stream.waiting += 1.6
+    assert stream.run(3, chunk=chunk) > 1.5
+    assert stream.run(20, chunk=chunk) < 0.2 + 2 * chunk
+    assert stream.run(10, chunk=chunk) >= 0.0
+    assert stream.merged < 90
+
+
+@pytest.mark.parametrize(
+    ("speed", "chunk"), [(20, 0.1), (3, 0.5), (1.1, SLICE), (1.05, SLICE), (1.5, 1.0)], ids=str
+)
+def test_what_is_sent_faster_than_it_is_heard_is_played_as_it_is(speed: float, chunk: float) -> None:
+    stream = Stream()
+    for _ in range(3):
+        stream.catch_up.begin(stream.now)
+        stream.run(20 / speed, speed, chunk)
+        stream.run(25, 0.0)
+    assert not stream.merged
+
+
+def test_what_a_server_sends_ahead_from_the_beginning_is_left_to_it() -> None:
+    stream = Stream()
+    stream.catch_up.begin(0.0)
+    stream.waiting = 1.5
+    assert stream.run(30) == pytest.approx(1.5, abs=0.05)
+    stream.waiting += 1.0
+    assert 1.4 < stream.run(30) < 1.9, "but not what comes to that"
+
+
+def test_a_slice_made_of_two_counts_as_two(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CatchUp, "due", lambda *_: True)
+    speaker = EarSpeaker(speed=0.0)
+    rig = start(speaker)
+    rig.player.begin_answer(1)
+    rig.feed(seconds_of(b"\x00\x10", 0.08) + seconds_of(b"\x00\x20", 0.08))
+    rig.player.end_answer(1)
+    played = speaker.wait_for(FORMAT.bytes(0.08))
+    assert played[:2] == b"\x00\x10"
+    assert played[-2:] == b"\x00\x20"
+    speaker.speed = 20
+    assert rig.event() == PlaybackStarted()
+    assert rig.event() == PlaybackFinished(160)
+    assert len(speaker.written) == FORMAT.bytes(0.08)
+
+
+def test_slices_that_do_not_belong_together_are_not_made_one(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CatchUp, "due", lambda *_: True)
+    speaker = EarSpeaker(speed=20)
+    rig = start(speaker)
+    rig.feed(b"\x01\x01" * 320)
+    rig.player.begin_answer(1)
+    rig.feed(b"\x02\x02" * 320)
+    rig.feed(b"\x03\x03" * 480, format=AudioFormat(24000))
+    assert speaker.wait_for(640 + 640 + 960) == b"\x01\x01" * 320 + b"\x02\x02" * 320 + b"\x03\x03" * 480

@@ -6,7 +6,7 @@ from voicews.audio.resample import Resampler
 from voicews.config import AudioFormat
 from voicews.errors import FormatUnsupported
 
-__all__ = ["Converter", "Framer", "require_whole_samples"]
+__all__ = ["Converter", "Framer", "blend", "require_whole_samples"]
 
 
 def require_whole_samples(pcm: bytes | bytearray | memoryview, format: AudioFormat) -> None:
@@ -19,6 +19,16 @@ def require_whole_samples(pcm: bytes | bytearray | memoryview, format: AudioForm
         raise FormatUnsupported(
             f"{len(pcm)} bytes are not whole samples of {format}, of {format.bytes_per_sample} bytes each"
         )
+
+
+def blend(first: bytes, second: bytes, channels: int) -> bytes:
+    """Two pieces of the same length as one: it begins as the first and ends as the second."""
+    import numpy as np
+
+    before = np.frombuffer(first, "<i2").reshape(-1, channels).astype(np.float32)
+    after = np.frombuffer(second, "<i2").reshape(-1, channels)
+    share = np.linspace(0.0, 1.0, len(before), dtype=np.float32)[:, None]
+    return (before + (after - before) * share).round().astype("<i2").tobytes()
 
 
 class Converter:

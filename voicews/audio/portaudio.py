@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal
 from voicews.audio.inheritance import never_freed
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
+from voicews.descriptors import occupy_standard_descriptors
 from voicews.errors import AudioError, BackendMissing, DeviceLostError, DeviceNotFound, FormatUnsupported
 
 if TYPE_CHECKING:
@@ -212,7 +213,8 @@ class Stream:
         """For a call that may hang; translates its errors."""
         self._enter_driver()
         try:
-            yield
+            with quiet_stderr():  # PortAudio tells of a device that goes there
+                yield
         except OSError as error:
             self._return()
             raise DeviceLostError(
@@ -333,8 +335,7 @@ def _open_first(
         if wanted.channels > device.channels(direction):
             continue
         try:
-            with quiet_stderr():
-                raw = _open_raw(system, device, direction, wanted, frame)
+            raw = _open_raw(system, device, direction, wanted, frame)
         except (OSError, ValueError) as error:
             refusal, code = error, next((arg for arg in error.args if isinstance(arg, int)), 0)
             if code not in _TRY_ANOTHER:
@@ -389,7 +390,8 @@ def _locked() -> Iterator[None]:
             hangs=True,
         )
     try:
-        yield
+        with quiet_stderr():
+            yield
     finally:
         _lock.release()
 
@@ -418,11 +420,11 @@ def _enter() -> pyaudio.PyAudio:
                 "`apt install portaudio19-dev gcc python3-dev`, then `pip install PyAudio`"
             ) from error
         hush("libasound.so.2", "libjack.so.0")
+        occupy_standard_descriptors()
         _cards = _cards_now()
         _asked_for.clear()
         try:
-            with quiet_stderr():
-                _system = pyaudio.PyAudio()
+            _system = pyaudio.PyAudio()
         except OSError as error:
             raise AudioError(f"PortAudio does not start: {_reason(error)}") from error
     _users += 1

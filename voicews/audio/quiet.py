@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ctypes
@@ -28,9 +28,6 @@ _NOISE = re.compile(
     rb"|connect\(2\) call|attempt to connect to server failed|.*(?:PulseAudio|pulse).*"
 )
 """Lines that a sound library writes; whatever else came in between is somebody's, and is passed on."""
-
-_LONGEST = 3.0
-"""Seconds after which stderr comes back even if the library hangs."""
 
 _HANDLERS = {
     "libasound": ("snd_lib_error_set_handler",),
@@ -71,78 +68,106 @@ def _set_handlers(path: str, setters: tuple[str, ...], handler: ctypes.c_void_p)
 
 
 class _Held:
-    """Stderr, held back by as many bodies as are at work."""
+    """The stream ``stderr`` of C's library, held back by as many bodies as are at work.
+
+    Sound libraries write to that stream, and Python does not.  File descriptor 2 is left alone: other
+    threads and child processes write to it meanwhile, and where a program was started without a stderr
+    it is something else.  GNU's library documents that the stream may be exchanged; others forbid it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bodies = 0
-        self._stderr: int | None = None
-        self._spool: BinaryIO | None = None
+        self._library: ctypes.CDLL | None = None
+        self._prepared = False
+        self._rest = b""
 
     def hold(self) -> None:
         with self._lock:
             self._bodies += 1
-            if self._bodies > 1:
-                return
-            try:
-                stderr = os.dup(2)
-            except OSError:  # the process has no stderr
-                return
-            import tempfile
+            if not self._prepared:
+                self._prepared = True
+                self._prepare()
+            if self._bodies == 1 and self._library is not None:
+                self._stderr.value = self._stream
 
-            try:
-                spool = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
-            except OSError:  # nowhere to write: rather noise than an error
-                os.close(stderr)
-                return
-            os.dup2(spool.fileno(), 2)
-            self._stderr, self._spool = stderr, spool
+    def _prepare(self) -> None:
+        """Leave ``_library`` None where the stream must not be exchanged.
+
+        What takes its place lies in memory, and stays for good: another thread may still write to it.
+        """
+        if not sys.platform.startswith("linux"):
+            return
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        if not hasattr(library, "gnu_get_libc_version"):
+            return
+        library.open_memstream.restype = ctypes.c_void_p
+        library.fputs.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+        for name in ("fflush", "rewind", "flockfile", "funlockfile"):
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+        self._start, self._size = ctypes.c_void_p(), ctypes.c_size_t()
+        stream = library.open_memstream(ctypes.byref(self._start), ctypes.byref(self._size))
+        if not stream:  # no memory: rather noise than an error
+            return
+        self._stderr = ctypes.c_void_p.in_dll(library, "stderr")
+        self._real, self._stream = self._stderr.value, stream
+        self._library = library
 
     def release(self) -> None:
         with self._lock:
             self._bodies -= 1
+            if self._library is None:
+                return
             if not self._bodies:
-                self._restore()
+                self._stderr.value = self._real
+            self._library.fflush(self._stream)
+            if self._size.value or (self._rest and not self._bodies):
+                self._pass_on(self._library)
 
-    def give_up(self) -> None:
-        """Restore stderr although a body is still at work."""
-        with self._lock:
-            self._restore()
+    def _pass_on(self, library: ctypes.CDLL) -> None:
+        import ctypes
 
-    def _restore(self) -> None:
-        stderr, spool = self._stderr, self._spool
-        if stderr is None or spool is None:
-            return
-        self._stderr = self._spool = None
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        with spool:
-            spool.seek(0)
-            for line in spool:
-                if _NOISE.match(line):
-                    log.debug("%s", line.decode(errors="replace").rstrip())
-                else:
-                    os.write(2, line)
+        library.flockfile(self._stream)
+        try:
+            library.fflush(self._stream)
+            held = self._rest + ctypes.string_at(self._start.value or 0, self._size.value)
+            library.rewind(self._stream)
+            library.fflush(self._stream)
+        finally:
+            library.funlockfile(self._stream)
+        # Somebody may still be writing the rest of a line.
+        whole = held.rfind(b"\n") + 1 if self._bodies else len(held)
+        self._rest = held[whole:]
+        for line in held[:whole].splitlines(keepends=True):
+            if _NOISE.match(line):
+                log.debug("%s", line.decode(errors="replace").rstrip())
+            else:
+                library.fputs(line, self._real)
+
+    def after_fork(self) -> None:
+        """In a child process nobody is left who would release it."""
+        if self._library is not None:
+            self._stderr.value = self._real
+        self.__init__()  # type: ignore[misc]
 
 
 _held = _Held()
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_held.after_fork)
+
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back stderr of the whole process, on the level of the file descriptor.
+    """Hold back what C libraries write to stderr, in the whole process.
 
-    Noise goes to the debug log, other lines to stderr afterwards.  If the body takes longer
-    than three seconds, stderr comes back before it ends.
+    Noise goes to the debug log; other lines come to stderr as soon as a body, this or another, ends.
+    Cheap enough to stand round every call of a device.
     """
     _held.hold()
-    guard = threading.Timer(_LONGEST, _held.give_up)
-    guard.name = "voicews-stderr"
-    guard.daemon = True
-    guard.start()
     try:
         yield
     finally:
-        guard.cancel()
         _held.release()
-        guard.join()

@@ -10,11 +10,15 @@ through that one place in the queue, by rules that keep clear of its traps:
 - A piece is no shorter than the mixer's buffer, unless it is the last: two that end within one
   buffer leave no time to queue a third.
 - One thread does all this from ``init()`` to ``quit()``; quitting beside it would crash.
+- The mixer is ended once: a second ``quit()`` while the first still waits for a device that takes no
+  sound would join SDL's thread twice, and never return.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import logging
 import math
 import os
@@ -22,7 +26,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +39,8 @@ from voicews.audio.inheritance import never_freed
 from voicews.audio.pulse import require_loudspeaker
 from voicews.audio.quiet import hush, quiet_stderr
 from voicews.config import AudioFormat
+from voicews.deadline import Deadline
+from voicews.descriptors import occupy_standard_descriptors
 from voicews.errors import (
     AudioError,
     BackendMissing,
@@ -60,6 +66,8 @@ _QUITTING = 1.0
 
 _mixer_lock = threading.Lock()
 _mixer_owner: Speaker | None = None
+_quitting: threading.Thread | None = None
+"""Ends, or has ended, a mixer whose device had stalled."""
 _inherited = False
 """True in a child process whose parent had a mixer open."""
 
@@ -114,8 +122,11 @@ class Speaker(AudioSink):
     """Seconds within which the next call of pending() is expected."""
     _STALL = 0.5
     """Seconds that a piece may take longer than it lasts before the device counts as lost."""
-    _WATCHING = 0.1
-    """Seconds between two looks whether the device is still there."""
+    _WAKING = 3.0
+    """The same for the first piece: an idle HDMI or Bluetooth device, or a sink that nobody reads, may
+    take that long to begin."""
+    _ENDING = 0.2
+    """Seconds that the end of a mixer takes whose device is in order."""
     _KEPT = 32
 
     def __init__(
@@ -134,11 +145,14 @@ class Speaker(AudioSink):
         self._wanted_buffer = buffer_samples
         self._wanted_prebuffer = prebuffer
         self._pygame: ModuleType | None = None
-        # Only the interpreter's end, which ends the mixer beside its owner, ever contends for it.
+        # Held for each use of the mixer.  Only what ends the mixer beside its owner contends for it: the
+        # interpreter's end, and a program that ends pygame.
         self._in_use = threading.Lock()
         self._owner: threading.Thread | None = None
         # True once the interpreter is ending: the mixer has gone, and nobody must notice.
         self._unheard = False
+        # True once the program itself has taken the channel away, or (both) ends the mixer.
+        self._taken = self._ended = False
         self._clock = PlaybackClock()
         self.counters = FeedCounters()
 
@@ -159,16 +173,22 @@ class Speaker(AudioSink):
             ) from error
         pygame = _import_pygame()
         _claim(self, pygame)
-        try:
-            name = _find(pygame, self._device)
-            _init(pygame, format, self._buffer_samples(format), name)
-            if (got := pygame.mixer.get_init()) != (format.rate, -16, format.channels):
-                pygame.mixer.quit()
-                raise FormatUnsupported(f"the loudspeaker was asked for {format} and gave {got}")
-            pygame.mixer.set_num_channels(1)
-        except BaseException:
-            _disclaim()
-            raise
+        with self._in_use:
+            try:
+                self._start(pygame, format)
+            except BaseException:
+                _disclaim()
+                raise
+        log.info("loudspeaker opened: %s, buffer %.1f ms", format, self._buffer * 1000)
+
+    def _start(self, pygame: ModuleType, format: AudioFormat) -> None:
+        self._taken = self._ended = False
+        name = _find(pygame, self._device)
+        _init(pygame, format, self._buffer_samples(format), name)
+        if (got := pygame.mixer.get_init()) != (format.rate, -16, format.channels):
+            _end_mixer(pygame)
+            raise FormatUnsupported(f"the loudspeaker was asked for {format} and gave {got}")
+        _set_num_channels(pygame, 1)
         self._pygame = pygame
         self._owner = threading.current_thread()
         # pygame's stubs deny that a channel may have no sound.
@@ -189,9 +209,8 @@ class Speaker(AudioSink):
         self._dry_since = -math.inf
         self._overdue_since: float | None = None
         self._stalled = False
+        self._awake = False
         self._plays_on = _watch(pygame)
-        self._watched_at = time.monotonic()
-        log.info("loudspeaker opened: %s, buffer %.1f ms", format, self._buffer * 1000)
 
     def _buffer_samples(self, format: AudioFormat) -> int:
         least = self._wanted_buffer or math.ceil(self._SHORTEST_BUFFER * format.rate)
@@ -205,8 +224,7 @@ class Speaker(AudioSink):
             FormatUnsupported: the bytes are not whole samples.
             InvalidState: the speaker is not open in this thread.
         """
-        with self._in_use:
-            self._require_owner("write")
+        with self._mixer("write"):
             require_whole_samples(pcm, self._format)
             if pcm and not self._unheard:
                 self._take(pcm, time.monotonic())
@@ -230,8 +248,7 @@ class Speaker(AudioSink):
             DeviceLostError: the device takes no more sound; close and open again.
             InvalidState: the speaker is not open in this thread.
         """
-        with self._in_use:
-            self._require_owner("pending")
+        with self._mixer("pending"):
             now = time.monotonic()
             if not self._unheard:
                 self._feed(now)
@@ -257,8 +274,7 @@ class Speaker(AudioSink):
             DeviceLostError: the mixer does not stop.
             InvalidState: the speaker is not open in this thread.
         """
-        with self._in_use:
-            self._require_owner("flush")
+        with self._mixer("flush"):
             self._waiting.clear()
             if not self._unheard:
                 self._stop()
@@ -266,6 +282,7 @@ class Speaker(AudioSink):
             return self._clock.forget(time.monotonic())
 
     def _stop(self) -> None:
+        self._require_device()
         # pygame-ce starts the queued sound when the one before is stopped, and so needs it twice.
         for _ in range(8):
             if not self._channel.get_busy() and self._channel.get_queue() is None:
@@ -273,7 +290,7 @@ class Speaker(AudioSink):
                 self._overdue_since = None
                 return
             self._channel.stop()
-        raise DeviceLostError("the loudspeaker does not stop; its sound server hangs")
+        raise DeviceLostError("the loudspeaker went on playing after it was stopped 8 times")
 
     def close(self) -> None:
         """Be silent and end the mixer.
@@ -292,45 +309,62 @@ class Speaker(AudioSink):
         with self._in_use:
             self._end()
 
-    def _end(self) -> None:
+    def _end(self, *, patiently: bool = False) -> None:
         if self._pygame is None:
             return
         self._clock.forget(time.monotonic())
         pygame, self._pygame = self._pygame, None
-        if self._stalled:
+        if self._ended:  # or is about to, and what is open next is the program's own
+            _disclaim()
+        elif self._stalled or patiently:
             _quit_patiently(pygame)
         else:
             _quit(pygame)
 
     def _end_with_the_interpreter(self) -> bool:
-        """End the mixer beside its owner; False if that one hangs in it."""
+        """End the mixer beside its owner; False if that one, or the mixer itself, hangs."""
         if not self._in_use.acquire(timeout=_QUITTING):
             return False
         try:
             self._waiting.clear()
             self._mixing.clear()
             self._unheard = True
-            self._end()
+            self._end(patiently=True)
         finally:
             self._in_use.release()
-        return True
+        return _has_quit()
 
-    def _require_owner(self, what: str) -> None:
-        if self._pygame is None and not self._unheard:
-            raise InvalidState(f"{what}() on a Speaker that is not open")
-        if self._owner is not threading.current_thread():
-            raise InvalidState(f"{what}() on a Speaker that another thread has opened")
+    def _give_up(self, *, ended: bool) -> bool:
+        """Use the channel no more, for the program takes it; False if somebody hangs in the mixer."""
+        if not self._in_use.acquire(timeout=_QUITTING):
+            return False
+        self._taken, self._ended = True, self._ended or ended
+        self._in_use.release()
+        return _quitting is None or not _quitting.is_alive()
+
+    @contextlib.contextmanager
+    def _mixer(self, what: str) -> Iterator[None]:
+        """For a use of the mixer by its owner; translates its errors."""
+        with self._in_use:
+            if self._pygame is None and not self._unheard:
+                raise InvalidState(f"{what}() on a Speaker that is not open")
+            if self._owner is not threading.current_thread():
+                raise InvalidState(f"{what}() on a Speaker that another thread has opened")
+            if self._taken:
+                raise DeviceLostError(_TAKEN)
+            try:
+                yield
+            except Exception as error:
+                if self._pygame is None or not isinstance(error, self._pygame.error):
+                    raise
+                self._taken = True
+                raise DeviceLostError(f"{_TAKEN} ({error})") from error
 
     # -- feeding ------------------------------------------------------------------------------
 
     def _feed(self, now: float) -> None:
         """Give the mixer its next piece, if it is time."""
-        if now - self._watched_at >= self._WATCHING:
-            self._watched_at = now
-            if not self._plays_on():
-                raise DeviceLostError(
-                    "the loudspeaker has gone: it was unplugged, or its sound server has ended"
-                )
+        self._require_device()
         channel = self._channel
         queued = channel.get_queue()
         playing = channel.get_sound()
@@ -358,15 +392,32 @@ class Speaker(AudioSink):
                     self._mixed_at = began + self._mixing[0][1]
                     self._correct_clock()
             self._overdue_since = None
+            self._awake = True
             if not self._mixing:
                 self._ran_dry(now)
         elif self._mixing and now > self._mixed_at + self._buffer:
             self._overdue_since = self._overdue_since or now
-            if now - self._overdue_since > self._STALL:
+            patience = self._STALL if self._awake else self._WAKING
+            if now - self._overdue_since > patience:
                 self._stalled = True
-                raise DeviceLostError(
-                    f"the loudspeaker has taken no sound for {self._STALL:g} s; its sound server hangs"
-                )
+                raise DeviceLostError(f"the loudspeaker has taken no sound for {patience:g} s")
+
+    def _require_device(self) -> None:
+        """Before each use of the channel, which is gone where a quit() that is not ours is at work."""
+        assert self._pygame is not None
+        mixer, ours = self._pygame.mixer, (self._format.rate, -16, self._format.channels)
+        stopped = not self._plays_on()
+        if stopped:
+            deadline, never = Deadline(self._ENDING), threading.Event()
+            while mixer.get_init() == ours and not deadline.passed:
+                never.wait(0.01)
+        if mixer.get_init() != ours:
+            self._taken = self._ended = True
+            raise DeviceLostError(_TAKEN)
+        if stopped:
+            raise DeviceLostError(
+                "SDL says that the loudspeaker has stopped: it was unplugged, or its sound server has ended"
+            )
 
     def _ran_dry(self, now: float) -> None:
         if not self._waiting:
@@ -396,6 +447,9 @@ class Speaker(AudioSink):
 
     def _queue(self, size: int, now: float) -> None:
         assert self._pygame is not None
+        if not self._pygame.mixer.get_num_channels():  # queue() would write beside the channels
+            self._taken = True
+            raise DeviceLostError(_TAKEN)
         pcm = bytes(self._waiting[:size])
         del self._waiting[:size]
         sound = self._pygame.mixer.Sound(buffer=pcm)
@@ -433,15 +487,78 @@ def _import_pygame() -> ModuleType:
         raise BackendMissing(_how_to_install(error)) from error
     if not hasattr(pygame.mixer, "get_init"):
         raise BackendMissing(_how_to_install("its mixer is missing"))
+    _guard(pygame)
+    occupy_standard_descriptors()
     # pygame would end the mixer before whoever uses it has been told of the interpreter's end.
-    atexit.unregister(pygame.quit)
+    atexit.unregister(_plain(pygame.quit))
     hush("libasound.so.2", *_bundled(pygame, "libasound*"))
     return pygame
 
 
+_TAKEN = "the program has ended pygame.mixer, or its channels, while voicews played on it"
+_guarded = False
+"""True while pygame would tell us of its quit()."""
+
+
+def _guard(pygame: ModuleType) -> None:
+    """Make the program's own calls that end the mixer wait for the thread that plays.
+
+    They free the channels, and then let other threads run before the mixer says that it has ended: a
+    thread that looks at a channel in between would crash the process.
+    """
+    global _guarded  # noqa: PLW0603 - pygame itself is global
+    if not _guarded:  # for a quit() that somebody has kept from before
+        _guarded = True
+        pygame.register_quit(_pygame_quits)
+    for owner, name in ((pygame, "quit"), (pygame.mixer, "quit"), (pygame.mixer, "set_num_channels")):
+        plain = getattr(owner, name)
+        if _plain(plain) is plain:
+            setattr(owner, name, _guarding(pygame, plain))
+
+
+def _guarding(pygame: ModuleType, plain: Callable[..., object]) -> Callable[..., object]:
+    @functools.wraps(plain)
+    def guarded(*arguments: Any) -> object:
+        ended = plain.__name__ == "quit"
+        if (ended or arguments == (0,)) and not _give_up_mixer(ended=ended):
+            raise pygame.error("voicews plays on the mixer, whose device takes no sound: it would hang")
+        return plain(*arguments)
+
+    return guarded
+
+
+def _plain(function: Callable[..., object]) -> Callable[..., object]:
+    """pygame's own function."""
+    plain: Callable[..., object] = getattr(function, "__wrapped__", function)
+    return plain
+
+
+def _give_up_mixer(*, ended: bool) -> bool:
+    owner = _mixer_owner
+    return owner is None or owner._give_up(ended=ended)
+
+
+def _pygame_quits() -> None:
+    global _guarded  # noqa: PLW0603
+    _guarded = False
+    _give_up_mixer(ended=True)
+
+
+def _end_mixer(pygame: ModuleType) -> None:
+    with quiet_stderr():
+        _plain(pygame.mixer.quit)()
+
+
+def _set_num_channels(pygame: ModuleType, count: int) -> None:
+    _plain(pygame.mixer.set_num_channels)(count)
+
+
 @atexit.register
 def _quit_at_exit() -> None:
-    """What pygame would have done, but after clients have closed, and not beside a thread that plays."""
+    """What pygame would have done, but after clients have closed, and not beside a thread that plays.
+
+    Where the mixer hangs, the process ends without it: nobody could wait for that in vain.
+    """
     pygame = sys.modules.get("pygame")
     owner = _mixer_owner
     if _inherited:
@@ -493,18 +610,29 @@ def _disclaim() -> None:
 
 def _quit(pygame: ModuleType) -> None:
     try:
-        pygame.mixer.quit()
+        _end_mixer(pygame)
     finally:
         _disclaim()
 
 
 def _quit_patiently(pygame: ModuleType) -> None:
     """End a mixer whose device hangs, without hanging with it: nobody uses it any more."""
+    global _quitting  # noqa: PLW0603 - the mixer itself is global
     quitting = threading.Thread(target=_quit, args=(pygame,), name="voicews-speaker-quit", daemon=True)
-    quitting.start()
-    quitting.join(_QUITTING)
-    if quitting.is_alive():
-        log.warning("the loudspeaker hangs and cannot be closed yet")
+    try:
+        quitting.start()
+    except RuntimeError as error:  # since Python 3.12 the interpreter's end starts no threads
+        log.debug("the mixer is left open: %s", error)
+        return
+    _quitting = quitting
+    if not _has_quit():
+        log.warning("the loudspeaker could not be closed within %g s", _QUITTING)
+
+
+def _has_quit() -> bool:
+    if _quitting is not None:
+        _quitting.join(_QUITTING)
+    return _mixer_owner is None
 
 
 def _watch(pygame: ModuleType) -> Callable[[], bool]:
@@ -517,7 +645,8 @@ def _watch(pygame: ModuleType) -> Callable[[], bool]:
 
     for path in (*_bundled(pygame, "libSDL2-2*"), "libSDL2-2.0.so.0"):
         try:
-            status = ctypes.CDLL(path).SDL_GetAudioDeviceStatus
+            # It only looks at two numbers; without the interpreter's lock nothing could be trusted after it.
+            status = ctypes.PyDLL(path).SDL_GetAudioDeviceStatus
         except (OSError, AttributeError):
             continue
         for device in _SDL_DEVICES:
@@ -567,7 +696,7 @@ def _names(pygame: ModuleType) -> list[str]:
     try:
         return list(get_audio_device_names(False))
     finally:
-        pygame.mixer.quit()
+        _end_mixer(pygame)
 
 
 def loudspeakers() -> list[str]:

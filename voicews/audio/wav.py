@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -14,7 +14,9 @@ from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.clock import Pacer, PlaybackClock
 from voicews.audio.convert import Converter, Framer, require_whole_samples
 from voicews.config import AudioFormat
-from voicews.errors import AudioError, ConfigError, FormatUnsupported, InvalidState
+from voicews.descriptors import occupy_standard_descriptors
+from voicews.errors import AudioError, FormatUnsupported, InvalidState
+from voicews.riff import Samples, read_head
 
 __all__ = ["WAV_HEADER", "WavSink", "WavSource", "wav_header"]
 
@@ -22,8 +24,6 @@ _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 WAV_HEADER = _HEADER.size
 """Bytes before the first sample of a file that begins with :func:`wav_header`."""
 _PCM = 1
-_EXTENSIBLE = 0xFFFE
-_ENCODINGS = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "mu-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
 _MAGIC = {b"ID3": "an MP3 file", b"OggS": "an Ogg file", b"fLaC": "a FLAC file", b"FORM": "an AIFF file"}
 
 
@@ -37,75 +37,14 @@ def wav_header(format: AudioFormat, size: int) -> bytes:
     )
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where in a file the samples are, and how they are written."""
-
-    format: AudioFormat
-    width: int
-    start: int
-    length: int
-
-
-def _layout(file: BinaryIO, path: Path) -> _Layout:
-    """Read a file's RIFF chunks up to its samples.
-
-    The standard library's reader knows no WAVE_FORMAT_EXTENSIBLE before Python 3.12, which
-    many programs write for 24 bits, nor the open-ended files that come out of a pipe.
-    """
+def _read_head(file: BinaryIO, path: Path) -> Samples:
     head = file.read(12)
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
         what = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "something else")
         raise FormatUnsupported(
             f"{path} is no WAV file but {what if head else 'empty'}; convert it to WAV first"
         )
-    described: tuple[AudioFormat, int] | None = None
-    while len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"fmt ":
-            described = _description(file.read(size + size % 2), path)
-        elif name == b"data":
-            if described is None:
-                raise FormatUnsupported(
-                    f"{path} is a broken WAV file: its samples come before their description"
-                )
-            sound, width = described
-            start = file.tell()
-            there = file.seek(0, os.SEEK_END) - start
-            whole = width * sound.channels
-            return _Layout(
-                sound, width, start, (there if size in (0, 0xFFFFFFFF) else min(size, there)) // whole
-            )
-        else:
-            file.seek(size + size % 2, os.SEEK_CUR)
-    raise FormatUnsupported(f"{path} is a broken WAV file: it ends before its samples")
-
-
-def _description(chunk: bytes, path: Path) -> tuple[AudioFormat, int]:
-    if len(chunk) < 16:
-        raise FormatUnsupported(f"{path} is a broken WAV file: its description is too short")
-    encoding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunk)
-    if encoding == _EXTENSIBLE and len(chunk) >= 26:
-        encoding = struct.unpack_from("<H", chunk, 24)[0]
-    if encoding != _PCM:
-        name = _ENCODINGS.get(encoding, f"encoding {encoding}")
-        raise FormatUnsupported(f"{path} holds {name}; convert it to 16-bit PCM")
-    if bits not in (8, 16, 24, 32):
-        raise FormatUnsupported(f"{path} has samples of {bits} bits; 8, 16, 24 and 32 can be read")
-    try:
-        return AudioFormat(rate, channels), bits // 8
-    except ConfigError as error:
-        raise FormatUnsupported(f"{path} has {channels} channels at {rate} Hz: {error}") from error
-
-
-def _to_16_bit(raw: bytes, width: int) -> bytes:
-    if width == 2:
-        return raw
-    import numpy as np
-
-    if width == 1:  # the only width that is unsigned
-        return ((np.frombuffer(raw, np.uint8).astype("<i2") - 128) * 256).astype("<i2").tobytes()
-    return np.frombuffer(raw, np.uint8).reshape(-1, width)[:, -2:].tobytes()
+    return read_head(file.read, str(path))
 
 
 class WavSource(AudioSource):
@@ -115,9 +54,9 @@ class WavSource(AudioSource):
     with silence.  Each :meth:`open` starts from the beginning.
 
     Args:
-        path: the file.
+        path: the file, or a pipe such as ``/dev/stdin``, whose writer must keep up.
         realtime: False delivers as fast as it is read.
-        loop: True starts over at the end, for ever.
+        loop: True starts over at the end, for ever; not with a pipe.
     """
 
     def __init__(self, path: str | os.PathLike[str], realtime: bool = True, *, loop: bool = False) -> None:
@@ -134,24 +73,31 @@ class WavSource(AudioSource):
             FormatUnsupported: it is no WAV file, or one of a kind that is not supported.
         """
         self.close()
+        occupy_standard_descriptors()
         try:
             file = self._path.open("rb")
         except OSError as error:
             raise AudioError(f"cannot read {self._path}: {error.strerror or error}") from error
         try:
-            layout = _layout(file, self._path)
-            file.seek(layout.start)
+            samples = _read_head(file, self._path)
+            length = math.inf if samples.length is None else samples.length
+            self._start = 0
+            if file.seekable():
+                self._start = file.tell() - len(samples.ahead)
+                length = min(length, file.seek(0, os.SEEK_END) - self._start)
+                file.seek(self._start)
+            self._ahead = b"" if file.seekable() else samples.ahead
+            if self._loop and (not file.seekable() or length < samples.block):
+                raise FormatUnsupported(f"{self._path} holds no sound that could be repeated")
         except OSError as error:
             file.close()
             raise AudioError(f"cannot read {self._path}: {error.strerror or error}") from error
         except BaseException:
             file.close()
             raise
-        if self._loop and not layout.length:
-            file.close()
-            raise FormatUnsupported(f"{self._path} holds no sound that could be repeated")
-        self._file, self._layout, self._left = file, layout, layout.length
-        self._framer = Framer(layout.format, format, frame_samples)
+        self._blocks = length // samples.block
+        self._file, self._samples, self._left = file, samples, self._blocks
+        self._framer = Framer(samples.format, format, frame_samples)
         self._ended = False
         self._pacer = Pacer(frame_samples / format.rate)
 
@@ -169,8 +115,8 @@ class WavSource(AudioSource):
             if self._left:
                 continue
             if self._loop:
-                self._file.seek(self._layout.start)
-                self._left = self._layout.length
+                self._file.seek(self._start)
+                self._left = self._blocks
             else:
                 self._ended = True
                 self._framer.finish()
@@ -179,15 +125,15 @@ class WavSource(AudioSource):
         return frame
 
     def _take(self, file: BinaryIO, samples: int) -> bytes:
-        samples = min(samples, self._left)
-        size = self._layout.width * self._layout.format.channels
+        block = self._samples.block
+        wanted = int(min(samples, self._left)) * block
+        raw, self._ahead = self._ahead[:wanted], self._ahead[wanted:]
         try:
-            raw = file.read(samples * size)
+            raw += file.read(wanted - len(raw))
         except OSError as error:
             raise AudioError(f"cannot read {self._path}: {error.strerror or error}") from error
-        got = len(raw) // size
-        self._left = self._left - got if got == samples else 0
-        return _to_16_bit(raw[: got * size], self._layout.width)
+        self._left = self._left - wanted // block if len(raw) == wanted else 0
+        return self._samples.to_16_bit(raw[: len(raw) - len(raw) % block])
 
     def close(self) -> None:
         """Close the file."""
@@ -236,6 +182,7 @@ class WavSink(AudioSink):
         """
         self.close()
         first = not self._has_sound
+        occupy_standard_descriptors()
         try:
             self._file = self._path.open("w+b" if first else "r+b")
             if first or self._file_format is None:

@@ -10,7 +10,6 @@
 =================== ==========================================================
 
 Others live only for a call that cannot be interrupted, so that it can be left behind:
-``voicews-resolver`` (a name's look-up, in ``wire.py``), ``voicews-stderr`` (gives the
-standard error back in time, in ``audio/quiet.py``) and ``voicews-speaker-quit`` (ends a
-mixer whose sound server hangs, in ``audio/speaker.py``).
+``voicews-resolver`` (a name's look-up, in ``wire.py``) and ``voicews-speaker-quit`` (ends a
+mixer whose device takes no sound, in ``audio/speaker.py``).
 """

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from voicews.errors import AudioError
 from voicews.threads.reopening import DeviceUser, Reopening
 
-__all__ = ["Abandoned", "DeviceWorker"]
+__all__ = ["WAKING", "Abandoned", "DeviceWorker"]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 _HUNG = 2.0
 """Seconds in one call of a sound device after which its driver is held to hang."""
+WAKING = 3.0
+"""The same while the device wakes: an idle HDMI or Bluetooth device, or a sink that nobody reads, may take
+two seconds for its first sound, and to end before that."""
 _LAST_TRIAL = 1.0
 """Seconds that the end waits for a trial to give the device back."""
 
@@ -105,9 +108,10 @@ class DeviceWorker(DeviceUser):
         Raises:
             Abandoned: meanwhile another thread has taken over.
         """
-        if self._abandoned:
-            raise Abandoned
-        self._back_by = time.monotonic() + (_HUNG if patience is None else patience)
+        with self._handover:  # else it could be abandoned, and its device given away, between the two
+            if self._abandoned:
+                raise Abandoned
+            self._back_by = time.monotonic() + (_HUNG if patience is None else patience)
         try:
             result = call()
         except BaseException:
@@ -118,16 +122,20 @@ class DeviceWorker(DeviceUser):
             raise Abandoned
         return result
 
+    def _patience_until(self, awake_by: float) -> float:
+        """Seconds that a call may take of a device that may be waking until then."""
+        return max(_HUNG, awake_by - time.monotonic())
+
     def _is_replaced(self) -> bool:
         """Back from the device: if another thread has taken over, it did so before, never after."""
         with self._handover:
             self._back_by = None
             return self._abandoned
 
-    def _give_back(self, device: _Closable) -> None:
+    def _give_back(self, device: _Closable, patience: float | None = None) -> None:
         """Close what may be broken already."""
         try:
-            self._in_device(device.close)
+            self._in_device(device.close, patience)
         except AudioError as error:
             log.warning("the %s could not be closed: %s", self.device, error)
 

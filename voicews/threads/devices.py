@@ -151,7 +151,7 @@ class Devices:
             return None
         for worker in (self.capture, self.player):
             if worker.abandon_if_hanging():
-                self._replace(worker, "it hangs in its driver or sound server")
+                self._replace(worker, "a call of its driver does not return")
         if not connected or SendAudio not in self._dialect.accepts:
             self._watchdog.rest()
             return None

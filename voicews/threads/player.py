@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from voicews.audio.base import AudioSink
+from voicews.audio.clock import SAME_UTTERANCE
+from voicews.audio.convert import blend
 from voicews.audio.silence import NullSink
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.config import AudioFormat
@@ -29,10 +32,10 @@ from voicews.events import (
     PlaybackFinished,
     PlaybackStarted,
 )
-from voicews.threads.device_worker import Abandoned, DeviceWorker
+from voicews.threads.device_worker import WAKING, Abandoned, DeviceWorker
 from voicews.threads.reopening import DeviceUser
 
-__all__ = ["SLICE", "Player", "Sound"]
+__all__ = ["SLICE", "CatchUp", "Player", "Sound"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ SLICE = 0.02
 _POLL = 0.005
 _LOOK = 1.0
 """Seconds between two looks at an idle device, so that one that has gone is noticed before an answer."""
-_TRIAL, _TRIAL_LASTS = 0.1, 2.0
+_TRIAL, _TRIAL_LASTS = 0.1, WAKING + 1.0
 """Seconds of silence that an opened device has to play, and the time it may take for that."""
 
 
@@ -55,6 +58,76 @@ class Sound:
     epoch: int
     """How many flushes came before it."""
     begins_answer: bool = False
+    ends_answer: bool = False
+
+
+class _Intake:
+    """What came to be played; shared by a player and the one that takes its place.
+
+    The lock makes one step of what receivers, fetchers, whoever interrupts, and the player itself do
+    to it; so no interruption is told twice, or lost while another player takes over.
+    """
+
+    def __init__(self, slices: int) -> None:
+        self.lock = threading.RLock()  # a signal handler may interrupt whoever interrupts
+        self.playback = DropOldestQueue[Sound](slices, droppable=lambda sound: bool(sound.pcm))
+        self.flush_wanted = threading.Event()
+        self.generation = 0
+        self.epoch = 0
+        self.came = 0
+        # How much of it was played to its end, or silenced.
+        self.settled = -1
+
+
+class CatchUp:
+    """Finds sound that waits without need: pure rules for the player, which asks for each slice.
+
+    What a server sends as fast as it is heard needs no more in the buffer than its jitter.  A stall of
+    the machine, or of the network, leaves more there, and all that follows is heard later by as much.
+    So where the buffer's least has been the same for two windows, it is more than is needed.
+    Sound that is sent faster than it is heard makes it grow, and then shrink.
+    """
+
+    _WINDOW = 2.0
+    _SAME = 0.05
+    _MUCH = 0.6
+    _LEFT = 0.1
+    _EVERY = 8
+    """Of so many slices two are made one: fast enough to matter, slow enough to be understood."""
+    _FIRST = 1.0
+    """What a server sends ahead in the first second of an answer is its own choice."""
+
+    def __init__(self) -> None:
+        self._surplus = 0.0
+        self._slices = 0
+        self.begin(0.0)
+
+    def begin(self, now: float) -> None:
+        """A new answer."""
+        self._began = self._since = now
+        self._ahead = self._surplus = 0.0
+        self._before, self._least = -1.0, math.inf
+
+    def due(self, waiting: float, now: float) -> bool:
+        """True if this slice should be made one with the next.
+
+        Args:
+            waiting: seconds in the buffer.
+            now: monotonic seconds.
+        """
+        self._least = min(self._least, waiting)
+        if now - self._began <= self._FIRST:
+            self._ahead = max(self._ahead, waiting)
+        if now - self._since >= self._WINDOW:
+            enough = self._ahead + self._LEFT
+            if abs(self._least - self._before) <= self._SAME and self._least >= enough + self._MUCH:
+                self._surplus = self._least - enough
+            self._since, self._before, self._least = now, self._least, math.inf
+        self._slices += 1
+        if self._surplus <= 0 or self._slices % self._EVERY:
+            return False
+        self._surplus -= SLICE
+        return True
 
 
 class Player(DeviceWorker):
@@ -94,11 +167,10 @@ class Player(DeviceWorker):
         super().__init__("player", "speaker", patience, abandoned)
         self._sink = sink
         self._format = format
-        self._playback: DropOldestQueue[Sound] = (
-            DropOldestQueue(max(1, round(seconds / SLICE)), droppable=lambda sound: bool(sound.pcm))
-            if abandoned is None
-            else abandoned._playback
-        )
+        slices = max(1, round(seconds / SLICE))
+        self._intake: _Intake = _Intake(slices) if abandoned is None else abandoned._intake
+        self._playback = self._intake.playback
+        self._flush_wanted = self._intake.flush_wanted
         self._emit = emit
         self._opened = opened
         self._fault = fault
@@ -107,20 +179,17 @@ class Player(DeviceWorker):
         self._fallback = fallback
         self._awaits = awaits
         self._poked = threading.Event()
-        self._flush_wanted = threading.Event()
-        self._generation: int = 0 if abandoned is None else abandoned._generation
-        self._epoch: int = 0 if abandoned is None else abandoned._epoch
-        # What came: counted before and after it is put, so that what is just being put is not missed.
-        self._coming: int = 0 if abandoned is None else abandoned._coming
-        self._came = self._coming
-        # How much of it was played to its end, or silenced.
-        self._settled: int = -1 if abandoned is None else abandoned._settled
         self._moved_at = time.monotonic()
         # Below: used by the player thread only.
         self._out: AudioSink = sink
         self._playing = False
         self._flushing = False
         self._pending = 0.0
+        # Until when the device may still be waking, and since when it has nothing more to play.
+        self._awake_by = 0.0
+        self._dry_since = 0.0
+        self._answer_is_over = False
+        self._catch_up = CatchUp()
         # Seconds that left the loudspeaker since the run began, and those before it was last opened.
         self._heard = self._heard_before = 0.0
         self._started_at = 0.0
@@ -136,7 +205,7 @@ class Player(DeviceWorker):
         self._started_at, self._answer_at = abandoned._started_at, abandoned._answer_at
         self._answers_are_marked = abandoned._answers_are_marked
         self._playing = abandoned._playing
-        if abandoned._flushing or abandoned._flush_wanted.is_set():
+        if abandoned._flushing:
             self._flush_wanted.set()
 
     # -- from other threads -----------------------------------------------------------------
@@ -146,15 +215,24 @@ class Player(DeviceWorker):
 
         What an earlier connection had left to say gives way to the new one.
         """
-        self._enter(generation)
         step = sound.format.bytes(SLICE)
-        for start in range(0, len(sound.pcm), step):
-            self._put(Sound(generation, sound.format, sound.pcm[start : start + step], self._epoch))
+        with self._intake.lock:
+            if self._enter(generation):
+                for start in range(0, len(sound.pcm), step):
+                    pcm = sound.pcm[start : start + step]
+                    self._put(Sound(generation, sound.format, pcm, self._intake.epoch))
 
     def begin_answer(self, generation: int) -> None:
         """What follows belongs to a new answer; the receiver thread calls it."""
-        self._enter(generation)
-        self._put(Sound(generation, self._format, b"", self._epoch, begins_answer=True))
+        with self._intake.lock:
+            if self._enter(generation):
+                self._put(Sound(generation, self._format, b"", self._intake.epoch, begins_answer=True))
+
+    def end_answer(self, generation: int) -> None:
+        """The answer is complete, so its end need not be guessed; the receiver thread calls it."""
+        with self._intake.lock:
+            if self._enter(generation):
+                self._put(Sound(generation, self._format, b"", self._intake.epoch, ends_answer=True))
 
     def flush(self) -> None:
         """Be silent at once; any thread.
@@ -163,12 +241,14 @@ class Player(DeviceWorker):
         or nothing came since the last flush, for the server's word and the user's own interruption
         are often the same.
         """
-        if self._coming == self._settled:
-            return
-        self._settled = self._coming
-        self._epoch += 1
-        self._playback.clear()
-        self._flush_wanted.set()
+        intake = self._intake
+        with intake.lock:
+            if intake.came == intake.settled:
+                return
+            intake.settled = intake.came
+            intake.epoch += 1
+            self._playback.clear()
+            self._flush_wanted.set()
         self._poke()
 
     def finish(self, *, play_out: bool) -> None:
@@ -202,15 +282,14 @@ class Player(DeviceWorker):
         """Times that the loudspeaker ran dry in the middle of an answer."""
         return self._sink.underruns
 
-    def _enter(self, generation: int) -> None:
-        if generation > self._generation:
-            self._generation = generation
+    def _enter(self, generation: int) -> bool:
+        """False for a connection that was left behind and has woken up.  Call under the lock."""
+        if generation > self._intake.generation:
+            self._intake.generation = generation
             self._playback.drop_if(lambda sound: sound.generation < generation, "superseded")
+        return generation == self._intake.generation
 
     def _put(self, sound: Sound) -> None:
-        if sound.generation < self._generation:
-            return  # a connection that was left behind has woken up
-        self._coming += 1
         if not self._playback.qsize():
             self._moved_at = time.monotonic()
         try:
@@ -219,7 +298,8 @@ class Player(DeviceWorker):
             log.debug("sound came after the end")
         except queue.Full:
             log.warning("the playback buffer is full of answers without sound")
-        self._came += 1
+        if not sound.ends_answer:
+            self._intake.came += 1
 
     def _poke(self) -> None:
         """Wake the thread from either of its two waits."""
@@ -267,9 +347,12 @@ class Player(DeviceWorker):
         sound = self._next(pending)
         if self._flush_wanted.is_set():
             self._flush()
-        if sound is None or sound.epoch != self._epoch:
+        if sound is None or sound.epoch != self._intake.epoch:
             return
+        now = time.monotonic()
+        self._answer_is_over = sound.ends_answer
         if sound.begins_answer:
+            self._catch_up.begin(now)
             self._answers_are_marked = True
             left = self._look()
             self._answer_at = self._heard + (0.0 if self._lost else left)
@@ -282,10 +365,25 @@ class Player(DeviceWorker):
             self._started_at = self._heard
             if not self._answers_are_marked:
                 self._answer_at = self._started_at
+            self._awake_by = max(self._awake_by, now + WAKING)
             self._emit(PlaybackStarted())
-        pcm = sound.pcm
-        self._in_device(lambda: self._out.write(pcm))
+        pcm = self._blended(sound) if self._catch_up.due(self.waiting, now) else sound.pcm
+        self._in_device(lambda: self._out.write(pcm), self._patience_until(self._awake_by))
         self._moved_at = time.monotonic()
+        self._dry_since = math.inf
+
+    def _blended(self, sound: Sound) -> bytes:
+        """This slice and the next as one, if they belong together."""
+        try:
+            other = self._playback.get_nowait()
+        except (queue.Empty, ShutDown):
+            return sound.pcm
+        if (other.epoch, other.format, len(other.pcm)) != (sound.epoch, sound.format, len(sound.pcm)):
+            self._playback.unget(other)
+            return sound.pcm
+        if not self._lost:
+            self._heard_before += SLICE  # it is heard together with the other
+        return blend(sound.pcm, other.pcm, sound.format.channels)
 
     def _look(self) -> float:
         """Look after the device, and how far it has come; returns the seconds it has still to play."""
@@ -299,14 +397,14 @@ class Player(DeviceWorker):
 
     def _next(self, pending: float) -> Sound | None:
         """The next slice; None if the device should be looked after, or somebody wants something."""
-        came, busy = self._came, pending > 0
+        came, busy = self._intake.came, pending > 0
+        if not busy:
+            self._dry_since = min(self._dry_since, time.monotonic())
         try:
             return self._playback.get(timeout=self._leisure(pending))
         except queue.Empty:
-            if not busy and self._playing:
-                self._playing = False
-                self._settled = max(self._settled, came)
-                self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
+            if not busy and self._playing and not self._may_go_on():
+                self._finish_playing(came)
             return None
         except ShutDown:
             if not busy:
@@ -316,12 +414,27 @@ class Player(DeviceWorker):
             self._pause(self._leisure(pending))
             return None
 
+    def _may_go_on(self) -> float:
+        """Seconds for which sound that goes on would still belong to what was played: a server that sends
+        as fast as it is heard leaves holes."""
+        if self._answer_is_over:
+            return 0.0
+        return max(0.0, self._dry_since + SAME_UTTERANCE - time.monotonic())
+
+    def _finish_playing(self, came: int) -> None:
+        with self._intake.lock:
+            if self._flush_wanted.is_set():
+                return  # an interruption is told instead
+            self._intake.settled = max(self._intake.settled, came)
+        self._playing = False
+        self._emit(PlaybackFinished(self._milliseconds_since(self._started_at)))
+
     def _leisure(self, pending: float) -> float:
         """Seconds to wait for sound: a busy device wants to be looked after, a lost one to be reopened."""
         if pending > 0:
             return min(self._out.attention, pending)
         if self._playing:
-            return 0.0
+            return self._may_go_on()
         remaining = self._reopening.remaining
         return _LOOK if remaining is None else min(_LOOK, remaining)
 
@@ -351,7 +464,7 @@ class Player(DeviceWorker):
         """Another rate: let the old sound end first, as far as nobody interrupts."""
         while self._look() > 0 and not self._ending.is_set() and not self._flush_wanted.is_set():
             self._pause()
-        self._give_back(self._out)
+        self._give_back(self._out, WAKING)
         self._begin_anew(self._out)
         self._in_device(lambda: self._out.open(format), self._patience)
         self._format = format
@@ -396,6 +509,7 @@ class Player(DeviceWorker):
     def _begin_anew(self, out: AudioSink) -> None:
         """The position of a sink that was just opened is 0."""
         self._out = out
+        self._awake_by = time.monotonic() + WAKING
         self._heard_before = self._heard
         self._pending = 0.0
 

@@ -34,6 +34,7 @@ from voicews.events import (
     Interrupted,
     ReconnectFailed,
     Reconnecting,
+    ResponseDone,
     ResponseStarted,
     ServerError,
     SessionExpiring,
@@ -286,6 +287,8 @@ class Supervisor(Worker):
                 return
             case ResponseStarted():
                 self.player.begin_answer(generation)
+            case ResponseDone():
+                self.player.end_answer(generation)
             case Transcript(final=True):
                 self._history.add(event.role, event.text, instead_of=event.replaces)
             case SessionExpiring():
