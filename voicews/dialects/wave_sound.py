@@ -33,7 +33,7 @@ def wave_sound(file: bytes) -> tuple[bytes, AudioFormat]:
         kind = next((name for magic, name in _OTHERS.items() if file.startswith(magic)), "no WAV file")
         raise FormatUnsupported(f"the sound is {kind if file else 'empty'}; only WAV can be decoded")
     stream = io.BytesIO(file[12:])
-    samples = read_head(stream.read, "the sound")
+    samples = read_head(stream.read, "the WAV sound")
     rest = samples.ahead + stream.read()
     body = rest if samples.length is None else rest[: samples.length]
     return samples.to_16_bit(body[: len(body) - len(body) % samples.block]), samples.format
