@@ -176,7 +176,9 @@ def _audio(trial: Trial) -> Iterator[str]:
     oldest = trial.config.buffers.max_audio_age + AGE + trial.fault.transit
     for frame in frames:
         if frame.arrived - frame.captured > oldest:
-            yield f"frame {frame.number} was {frame.arrived - frame.captured:.2f} s old when it arrived"
+            age = frame.arrived - frame.captured
+            over = f"over connection {frame.connection}"
+            yield f"frame {frame.number} was {age:.2f} s old when it arrived {over}"
             break
     outcome = trial.fault.outcome
     if isinstance(outcome, Recovers) and (trial.back_after or 0.0) > outcome.within:

@@ -306,7 +306,6 @@ EXCUSED = {
 }
 
 
-@pytest.mark.sound
 @pytest.mark.full
 @pytest.mark.parametrize("fault", sound_faults.FAULTS, ids=str)
 def test_a_sound_server(fault: Fault) -> None:
