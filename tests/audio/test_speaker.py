@@ -502,7 +502,7 @@ def test_at_the_interpreters_end_a_thread_that_hangs_is_let_be(
 ENDING_PYGAME = """
     import threading
     import pygame, pygame.mixer
-    kept_mixer_quit, kept_quit = pygame.mixer.quit, pygame.quit
+    kept_quit = pygame.quit
     from voicews.audio import AudioFormat, Speaker
     from voicews.errors import AudioError, DeviceLostError
 
@@ -553,7 +553,6 @@ ENDING_PYGAME = """
         "pygame.mixer.quit()",
         "pygame.quit()",
         "kept_quit()",
-        "kept_mixer_quit()",
         "pygame.mixer.quit(); pygame.mixer.init(44100)",
         "pygame.mixer.set_num_channels(0)",
         "pygame.quit(); pygame.init()",

@@ -91,6 +91,9 @@ class Speaker(AudioSink):
 
     The mixer takes the whole process, so there can be one open Speaker at a time, and none
     where the program uses ``pygame.mixer`` for itself; take :class:`PyAudioSpeaker` there.
+    A program that ends pygame's mixer while this one plays costs it the device (``DeviceLostError``).  Only
+    the C function itself, kept by a program from before voicews was used (``end = pygame.mixer.quit``),
+    cannot be made to wait for the playing thread: called then, it may crash the process.
 
     Call :meth:`pending` at least every 10 ms while there is sound: it feeds the device.
 
