@@ -18,13 +18,13 @@ import voicews
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "voicews"
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST = 650
+LONGEST = 750
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("lazy", "printable", "errors", "starting", "deadline", "systemd"),
+    ("lazy", "printable", "errors", "callables", "starting", "deadline", "systemd"),
     ("backoff", "config", "buffers"),
-    ("history", "tools", "lifecycle", "commands", "events", "stats"),
+    ("history", "json_hints", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),

@@ -11,13 +11,14 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.defaults import default_microphone, default_speaker
 from voicews.buffers import ShutDown
+from voicews.callables import safe_repr
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
@@ -100,12 +101,12 @@ class VoiceClient:
         self._dialect = dialect_of(server)
         if microphone is not None and not isinstance(microphone, AudioSource):
             raise ConfigError(
-                f"the microphone must be an AudioSource such as Microphone(device={microphone!r}), "
+                f"the microphone must be an AudioSource such as Microphone(device={safe_repr(microphone)}), "
                 f"not {type(microphone).__name__}"
             )
         if speaker is not None and not isinstance(speaker, AudioSink):
             raise ConfigError(
-                f"the speaker must be an AudioSink such as Speaker(device={speaker!r}), "
+                f"the speaker must be an AudioSink such as Speaker(device={safe_repr(speaker)}), "
                 f"not {type(speaker).__name__}"
             )
         self._microphone = microphone or default_microphone()
@@ -128,11 +129,13 @@ class VoiceClient:
         if self._config.push_to_talk:
             self._muted.set()
         if recorder is not None and not isinstance(recorder, Recorder):
-            raise ConfigError(f"the recorder must be a Recorder such as Recorder({recorder!r})")
+            raise ConfigError(f"the recorder must be a Recorder such as Recorder({safe_repr(recorder)})")
         self._recorder = recorder
         if recorder is not None:
             self._microphone = recorder.microphone(self._microphone, self._muted.is_set)
             self._speaker = recorder.speaker(self._speaker)
+        if callable(tools) or isinstance(tools, str | Tool) or not isinstance(tools, Iterable):
+            raise ConfigError(f"tools must be a list of functions such as [{safe_repr(tools)}]")
         for function in tools:
             self._offer(function if isinstance(function, Tool) else Tool.of(function))
 
@@ -154,7 +157,8 @@ class VoiceClient:
         ``*args``; one that can do without (``led.blink``) is called with none.
 
         Raises:
-            ConfigError: it is an async function, or needs more than one argument.
+            ConfigError: it is an async function, a generator or a method without its object, or needs
+                more than one argument.
         """
         return self._register(kind, callback, once=False)
 
@@ -203,7 +207,8 @@ class VoiceClient:
         next session on.
 
         Raises:
-            ConfigError: the function cannot be described; the message says why.
+            ConfigError: the function cannot be described, or there is a tool of this name; the message
+                says why.
             Unsupported: the dialect has no tools.
         """
 
@@ -216,7 +221,10 @@ class VoiceClient:
     def _offer(self, tool: Tool) -> None:
         if ToolResult not in self._dialect.accepts:
             raise Unsupported(f"{type(self._dialect).__name__} has no tools, so {tool.name} cannot be called")
-        self._tools[tool.name] = tool
+        if self._tools.setdefault(tool.name, tool) is not tool:
+            raise ConfigError(
+                f'there is a tool named {tool.name} already; give this one another with name="…"'
+            )
 
     # -- wait -------------------------------------------------------------------------------
 
@@ -503,7 +511,7 @@ class VoiceClient:
             ConfigError: ``text`` is no text, or empty.
         """
         if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f"send_text() takes a text that is not empty, not {text!r}")
+            raise ConfigError(f"send_text() takes a text that is not empty, not {safe_repr(text)}")
         self.send(SendText(text))
 
     def send(self, command: Command) -> None:
@@ -516,7 +524,7 @@ class VoiceClient:
             ConfigError: it is no command.
         """
         if not isinstance(command, Command):
-            raise ConfigError(f"send() takes a Command such as SendText({command!r})")
+            raise ConfigError(f"send() takes a Command such as SendText({safe_repr(command)})")
         self._running(type(command).__name__)
         if type(command) not in self._dialect.accepts:
             names = ", ".join(sorted(kind.__name__ for kind in self._dialect.accepts))
