@@ -65,7 +65,7 @@ class VoiceClient:
     ::
 
         voice = VoiceClient("ws://localhost:8765")
-        voice.on(Transcript, print)
+        voice.on(Transcript, lambda line: line.final and print(line.role, line))
         voice.run()
 
     Args:
