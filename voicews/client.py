@@ -431,8 +431,13 @@ class VoiceClient:
         """End the conversation: send what is waiting, hear the server's last words, close.
 
         Takes ``Timeouts.close`` at most.  May be called from anywhere, twice, and before
-        open(); from a callback (or any other thread of
-        voicews) it only asks for the end and returns at once.
+        open(); from a callback (or any other thread of voicews) it only asks for the end and
+        returns at once.
+
+        It waits for the callback and the tools that are running, so **never close on a thread for which one
+        of them waits**: in a window's thread, if a callback touches the window (from another thread Tk's
+        ``after`` waits for the main loop), or while holding a lock that a callback wants.  Let callbacks put
+        events into a queue, and the window look into it: see ``examples/tk_window.py``.
 
         Args:
             play_out: True also plays what has been received but not heard, for as long as
@@ -459,7 +464,7 @@ class VoiceClient:
         if self._recorder is not None and not self._recorder.ended_within(deadline.remaining()):
             left.append("voicews-recorder")
         if left:
-            raise ShutdownTimeout(left)
+            raise ShutdownTimeout(left, callback=supervisor.callbacks.calling)
 
     def run(self) -> None:
         """Open (unless it is open), wait until the client has ended or Ctrl+C is pressed, close.

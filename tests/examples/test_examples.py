@@ -6,6 +6,8 @@ import contextlib
 import importlib.util
 import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +155,113 @@ def _ask_once(url: str) -> None:
     assert asked.returncode == 0, asked.stderr
     assert "\n1 answer in " in asked.stdout
     assert asked.stdout.count("voice ") == 1
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """An X server of the test's own, on a display that it chooses itself."""
+    if shutil.which("Xvfb") is None:
+        missing_part("no Xvfb: apt-get install xvfb")
+    if importlib.util.find_spec("_tkinter") is None:
+        missing_part("this Python has no tkinter: apt-get install python3-tk")
+    ours, theirs = os.pipe()
+    command = ["Xvfb", "-displayfd", str(theirs), "-screen", "0", "640x480x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=[theirs], stderr=subprocess.DEVNULL) as screen:
+        os.close(theirs)
+        try:
+            with os.fdopen(ours, encoding="ascii") as told:
+                ready, _, _ = select.select([told], [], [], 20)
+                assert ready, "Xvfb does not start"
+                number = told.readline().strip()
+            assert number, "Xvfb has ended"
+            yield f":{number}"
+        finally:
+            screen.terminate()
+            screen.wait(20)
+
+
+def _window(server: VoiceServer, folder: Path) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    script = for_port(EXAMPLES / "tk_window.py", server.port, folder)
+    return running(Path(__file__).with_name("run_with_window.py"), script)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_tk_window(
+    server: VoiceServer, display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", display)
+    with _window(server, tmp_path) as program:
+        seen = ""
+        while "user: hello out there" not in seen or "CONNECTED" not in seen:
+            _tell(program, "read")
+            [seen] = _read_until(program, "")
+        _tell(program, "press")
+        server.wait_for("start_of_turn")
+        _tell(program, "release")
+        server.wait_for("end_of_turn")
+        server.tell({"type": "transcript", "role": "assistant", "text": "hel", "final": False})
+        server.tell({"type": "transcript", "role": "assistant", "text": "hello"})
+        while "assistant: hello" not in seen:
+            _tell(program, "read")
+            [seen] = _read_until(program, "")
+        assert seen.split(" | ") == ["CONNECTED", "user: hello out there", "assistant: hello"]
+        _tell(program, "close")
+        *_, closed = _read_until(program, "closed after")
+        _, errors = program.communicate(timeout=20)
+    assert (program.returncode, errors) == (0, "")
+    assert float(closed.split()[-1]) < 3, "the window waited for its own callbacks"
+    assert server.close_codes.get(timeout=20) == 1000
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_tk_window_ends_at_ctrl_c(
+    server: VoiceServer, display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", display)
+    with _window(server, tmp_path) as program:
+        assert server.heard.wait(20)
+        _tell(program, "read")
+        _read_until(program, "")
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=20)
+    assert (program.returncode, errors) == (0, "")
+    assert server.close_codes.get(timeout=20) == 1000
+
+
+WAITING = """
+import tkinter
+from voicews import ClientConfig, ShutdownTimeout, StateChanged, Timeouts, VoiceClient
+
+window = tkinter.Tk()
+voice = VoiceClient("ws://localhost:8765", config=ClientConfig(timeouts=Timeouts(close=0.3)))
+
+@voice.on(StateChanged)
+def show(event):
+    window.after(0, lambda: None)  # waits for the main loop, which is in close()
+
+def leave():
+    try:
+        voice.close()
+    except ShutdownTimeout as error:
+        print(error)
+    window.destroy()
+
+window.after(0, voice.open)
+window.after(1, leave)
+window.mainloop()
+"""
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_window_that_waits_for_itself_is_told_which_callback_it_was(
+    server: VoiceServer, display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", display)
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING.replace("8765", str(server.port)), encoding="utf-8")
+    with running(script) as program:
+        output, _ = program.communicate(timeout=30)
+    assert "the callback show has not returned (a callback must not wait for the closing thread)" in output
 
 
 def test_every_example_is_run() -> None:

@@ -213,6 +213,8 @@ class Callbacks(Worker):
         self._events: DropOldestQueue[Event] = DropOldestQueue(maxsize, droppable=is_droppable)
         self._order = threading.Lock()
         self._streams: list[weakref.ref[EventStream[Any]]] = []
+        self.calling = ""
+        """Name of the callback that is running; written by this thread only."""
 
     # -- from other threads -----------------------------------------------------------------
 
@@ -292,7 +294,7 @@ class Callbacks(Worker):
                 self._call(handler, event)
 
     def _call(self, handler: _Handler, event: Event) -> None:
-        name = name_of(handler.callback)
+        name = self.calling = name_of(handler.callback)
         began = time.monotonic()
         try:
             handler(event)
@@ -301,6 +303,7 @@ class Callbacks(Worker):
             self._callback_failed(error)
             if not isinstance(event, CallbackError):
                 self._tell_now(CallbackError(name, event, error))
+        self.calling = ""
         took = time.monotonic() - began
         if took > self._slow:
             text = f"{name} took {took:.1f} s on {type(event).__name__}; later events had to wait"
