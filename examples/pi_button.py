@@ -1,6 +1,6 @@
 """Push to talk on a Raspberry Pi: a button on GPIO 17, an LED on GPIO 27.
 
-Hold the button while you speak. The LED blinks while the answer comes. Made to run unattended: a lost
+Hold the button while you speak. The LED blinks while an answer is heard. Made to run unattended: a lost
 connection is dialled again for as long as it takes.
 """
 
@@ -9,9 +9,11 @@ from gpiozero import LED, Button
 from voicews import (
     Backoff,
     ClientConfig,
+    Connected,
+    Interrupted,
     PlaybackFinished,
+    PlaybackStarted,
     Reconnecting,
-    ResponseStarted,
     Transcript,
     VoiceClient,
 )
@@ -25,7 +27,8 @@ voice = VoiceClient(
 
 @voice.on(Transcript)
 def show(line):
-    print(f"{line.role}: {line.text}")
+    if line.final:
+        print(f"{line.role}: {line.text}")
 
 
 @voice.on(Reconnecting)
@@ -33,10 +36,14 @@ def tell(lost):
     print(f"link lost ({lost.error}); attempt {lost.attempt} in {lost.delay:.1f} s")
 
 
-voice.on(ResponseStarted, led.blink)  # a callable that takes nothing is called with nothing
-voice.on(PlaybackFinished, led.off)
-button.when_pressed, button.when_released = voice.start_talking, voice.stop_talking
-
-with voice:
+@voice.once(Connected)
+def greet():
     voice.send_text("Greet the visitor.")
-    voice.wait()
+    button.when_pressed, button.when_released = voice.start_talking, voice.stop_talking
+
+
+voice.on(PlaybackStarted, led.blink)  # a callable that takes nothing is called with nothing
+voice.on(PlaybackFinished, led.off)
+voice.on(Interrupted, led.off)  # then nothing is played to its end
+
+voice.run()  # until Ctrl+C

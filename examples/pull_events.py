@@ -6,10 +6,11 @@ with VoiceClient("ws://localhost:8765") as voice, voice.events() as events:
     voice.send_text("What time is it?")
     for event in events:
         match event:
-            case Transcript(role="user", text=text):
+            case Transcript(role="user", text=text, final=True):
                 print(f"you: {text}")
             case Token(text=piece):
                 print(piece, end="", flush=True)
             case ResponseDone():
                 print()
                 break
+    voice.close(play_out=True)  # all of the answer has come; this waits until it has been heard

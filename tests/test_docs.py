@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 import textwrap
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,23 @@ def test_snippet_runs_beside_a_server(snippet: Snippet, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     with (
-        contextlib.closing(VoiceServer()) as server,
+        contextlib.closing(VoiceServer(sound=1.5)) as server,
         running(for_port(script, server.port, other)) as program,
     ):
         _, errors = program.communicate(timeout=30)
     assert (program.returncode, errors) == (0, "")
+    assert server.answered_at is not None
+    assert time.monotonic() - server.answered_at >= 1.5, "it did not wait until its answer was heard"
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=str)
+def test_snippet_prints_each_utterance_once_and_cuts_no_answer_off(snippet: Snippet) -> None:
+    """What a reader copies: partial transcripts are not lines of their own, and an answer that has come
+    (ResponseDone) is not one that has been heard."""
+    if re.search(r"on\(Transcript|case Transcript", snippet.code) and "print" in snippet.code:
+        assert "final" in snippet.code
+    if "ResponseDone" in snippet.code:
+        assert "play_out=True" in snippet.code or "NullSink" in snippet.code
 
 
 @_marked("example")

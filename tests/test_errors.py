@@ -87,6 +87,13 @@ def test_fitting_builtins_catch_them() -> None:
         (ServiceError("no money"), "the server reported an error: no money"),
         (ServiceError("no money", code=402), "the server reported an error 402: no money"),
         (ShutdownTimeout(["a", "b"]), "still running after the deadline: a, b"),
+        (
+            ShutdownTimeout(["a"], callback="show"),
+            (
+                "still running after the deadline: a; the callback show has not returned "
+                "(a callback must not wait for the closing thread)"
+            ),
+        ),
         (MessageTooLarge("5 MiB"), "5 MiB"),
     ],
     ids=repr,

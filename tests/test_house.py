@@ -22,9 +22,9 @@ LONGEST = 1000
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("lazy", "printable", "errors", "starting", "deadline", "systemd", "descriptors"),
+    ("lazy", "printable", "errors", "callables", "starting", "deadline", "systemd", "descriptors"),
     ("backoff", "config", "buffers", "riff"),
-    ("history", "tools", "lifecycle", "commands", "events", "stats"),
+    ("history", "json_hints", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
     ("handshake", "transport"),
     ("threads",),

@@ -5,7 +5,7 @@
     from voicews import Transcript, VoiceClient
 
     voice = VoiceClient("ws://localhost:8765")
-    voice.on(Transcript, print)
+    voice.on(Transcript, lambda line: line.final and print(line.role, line))
     voice.run()
 
 Importing the package loads nothing of it yet: the first name that is asked for does.  So

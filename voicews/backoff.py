@@ -6,8 +6,9 @@ import enum
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from voicews.callables import require_plain, safe_repr
 from voicews.errors import (
     ConfigError,
     ConnectionClosed,
@@ -61,7 +62,7 @@ class Backoff:
 
     def _check(self, name: str, ok: bool, allowed: str) -> None:
         if not ok:
-            raise ConfigError(f"Backoff.{name} is {getattr(self, name)!r}; it must be {allowed}")
+            raise ConfigError(f"Backoff.{name} is {safe_repr(getattr(self, name))}; it must be {allowed}")
 
     def delay(self, attempt: int, *, chance: Callable[[], float] = random.random) -> float:
         """Seconds to wait before retry number ``attempt``, counted from 0.
@@ -145,17 +146,21 @@ class RetryPolicy:
         ConfigError: a field is wrong.
     """
 
-    judge: Callable[[BaseException], Verdict] = judge
+    judge: Callable[[BaseException], Verdict] = field(default=judge, repr=False)
     """From the error to the verdict."""
     max_retry_after: float = 300.0
     """The longest ``Retry-After`` (seconds) that is obeyed; a longer one is cut to this."""
 
     def __post_init__(self) -> None:
         if not callable(self.judge):
-            raise ConfigError(f"RetryPolicy.judge is {self.judge!r}; it must be a function of an error")
+            raise ConfigError(
+                f"RetryPolicy.judge is {safe_repr(self.judge)}; it must be a function of an error"
+            )
+        require_plain("RetryPolicy.judge", self.judge)
         if not _is_number(self.max_retry_after, 0):
             raise ConfigError(
-                f"RetryPolicy.max_retry_after is {self.max_retry_after!r}; it must be 0 or more seconds"
+                f"RetryPolicy.max_retry_after is {safe_repr(self.max_retry_after)}; "
+                "it must be 0 or more seconds"
             )
 
     def retry_after(self, error: BaseException) -> float:

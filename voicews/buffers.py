@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from voicews.callables import safe_repr
 from voicews.errors import ConfigError
 
 __all__ = ["DropOldestQueue", "ShutDown"]
@@ -47,7 +48,7 @@ class DropOldestQueue(queue.Queue[T]):
     def __init__(self, maxsize: int, *, droppable: Callable[[T], bool] | None = None) -> None:
         if not isinstance(maxsize, int) or isinstance(maxsize, bool) or maxsize < 1:
             raise ConfigError(
-                f"DropOldestQueue's maxsize is {maxsize!r}; it must be a whole number of at least 1"
+                f"DropOldestQueue's maxsize is {safe_repr(maxsize)}; it must be a whole number of at least 1"
             )
         super().__init__(maxsize)
         self._droppable = droppable

@@ -11,13 +11,14 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.audio.defaults import default_microphone, default_speaker
 from voicews.buffers import ShutDown
+from voicews.callables import safe_repr
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
 from voicews.deadline import Deadline
@@ -65,7 +66,7 @@ class VoiceClient:
     ::
 
         voice = VoiceClient("ws://localhost:8765")
-        voice.on(Transcript, print)
+        voice.on(Transcript, lambda line: line.final and print(line.role, line))
         voice.run()
 
     Args:
@@ -101,12 +102,12 @@ class VoiceClient:
         self._dialect = dialect_of(server)
         if microphone is not None and not isinstance(microphone, AudioSource):
             raise ConfigError(
-                f"the microphone must be an AudioSource such as Microphone(device={microphone!r}), "
+                f"the microphone must be an AudioSource such as Microphone(device={safe_repr(microphone)}), "
                 f"not {type(microphone).__name__}"
             )
         if speaker is not None and not isinstance(speaker, AudioSink):
             raise ConfigError(
-                f"the speaker must be an AudioSink such as Speaker(device={speaker!r}), "
+                f"the speaker must be an AudioSink such as Speaker(device={safe_repr(speaker)}), "
                 f"not {type(speaker).__name__}"
             )
         self._microphone = microphone or default_microphone()
@@ -130,11 +131,13 @@ class VoiceClient:
         if self._config.push_to_talk:
             self._muted.set()
         if recorder is not None and not isinstance(recorder, Recorder):
-            raise ConfigError(f"the recorder must be a Recorder such as Recorder({recorder!r})")
+            raise ConfigError(f"the recorder must be a Recorder such as Recorder({safe_repr(recorder)})")
         self._recorder = recorder
         if recorder is not None:
             self._microphone = recorder.microphone(self._microphone, self._muted.is_set)
             self._speaker = recorder.speaker(self._speaker)
+        if callable(tools) or isinstance(tools, str | Tool) or not isinstance(tools, Iterable):
+            raise ConfigError(f"tools must be a list of functions such as [{safe_repr(tools)}]")
         for function in tools:
             self._offer(function if isinstance(function, Tool) else Tool.of(function))
 
@@ -156,7 +159,8 @@ class VoiceClient:
         ``*args``; one that can do without (``led.blink``) is called with none.
 
         Raises:
-            ConfigError: it is an async function, or needs more than one argument.
+            ConfigError: it is an async function, a generator or a method without its object, or needs
+                more than one argument.
         """
         return self._register(kind, callback, once=False)
 
@@ -205,7 +209,8 @@ class VoiceClient:
         next session on.
 
         Raises:
-            ConfigError: the function cannot be described; the message says why.
+            ConfigError: the function cannot be described, or there is a tool of this name; the message
+                says why.
             Unsupported: the dialect has no tools.
         """
 
@@ -218,7 +223,10 @@ class VoiceClient:
     def _offer(self, tool: Tool) -> None:
         if ToolResult not in self._dialect.accepts:
             raise Unsupported(f"{type(self._dialect).__name__} has no tools, so {tool.name} cannot be called")
-        self._tools[tool.name] = tool
+        if self._tools.setdefault(tool.name, tool) is not tool:
+            raise ConfigError(
+                f'there is a tool named {tool.name} already; give this one another with name="…"'
+            )
 
     # -- wait -------------------------------------------------------------------------------
 
@@ -440,8 +448,13 @@ class VoiceClient:
         """End the conversation: send what is waiting, hear the server's last words, close.
 
         Takes ``Timeouts.close`` at most.  May be called from anywhere, twice, and before
-        open(); from a callback (or any other thread of
-        voicews) it only asks for the end and returns at once.
+        open(); from a callback (or any other thread of voicews) it only asks for the end and
+        returns at once.
+
+        It waits for the callback and the tools that are running, so **never close on a thread for which one
+        of them waits**: in a window's thread, if a callback touches the window (from another thread Tk's
+        ``after`` waits for the main loop), or while holding a lock that a callback wants.  Let callbacks put
+        events into a queue, and the window look into it: see ``examples/tk_window.py``.
 
         Args:
             play_out: True also plays what has been received but not heard, for as long as
@@ -468,7 +481,7 @@ class VoiceClient:
         if self._recorder is not None and not self._recorder.ended_within(deadline.remaining()):
             left.append("voicews-recorder")
         if left:
-            raise ShutdownTimeout(left)
+            raise ShutdownTimeout(left, callback=supervisor.callbacks.calling)
 
     def run(self) -> None:
         """Open (unless it is open), wait until the client has ended or Ctrl+C is pressed, close.
@@ -520,7 +533,7 @@ class VoiceClient:
             ConfigError: ``text`` is no text, or empty.
         """
         if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f"send_text() takes a text that is not empty, not {text!r}")
+            raise ConfigError(f"send_text() takes a text that is not empty, not {safe_repr(text)}")
         self.send(SendText(text))
 
     def send(self, command: Command) -> None:
@@ -533,7 +546,7 @@ class VoiceClient:
             ConfigError: it is no command.
         """
         if not isinstance(command, Command):
-            raise ConfigError(f"send() takes a Command such as SendText({command!r})")
+            raise ConfigError(f"send() takes a Command such as SendText({safe_repr(command)})")
         self._running(type(command).__name__)
         if type(command) not in self._dialect.accepts:
             raise unsupported(type(self._dialect).__name__, command, self._dialect.accepts)

@@ -5,6 +5,7 @@ Vary one with :func:`dataclasses.replace`.  All times are in seconds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from voicews.backoff import Backoff, RetryPolicy
+from voicews.callables import safe_repr
 from voicews.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _LONGEST = 1e6
 def _require(ok: bool, owner: object, name: str, allowed: str) -> None:
     if not ok:
         value = getattr(owner, name)
-        raise ConfigError(f"{type(owner).__name__}.{name} is {value!r}; it must be {allowed}")
+        raise ConfigError(f"{type(owner).__name__}.{name} is {safe_repr(value)}; it must be {allowed}")
 
 
 def _is_positive(value: float) -> bool:
@@ -157,6 +159,9 @@ class TlsSettings:
     """A ready-made context; the other fields must then be left alone."""
 
     def __post_init__(self) -> None:
+        for name in ("ca_file", "certificate", "key"):
+            is_path = isinstance(getattr(self, name), str | bytes | os.PathLike | None)
+            _require(is_path, self, name, "the path of a PEM file, or None")
         _require(isinstance(self.insecure, bool), self, "insecure", "True or False")
         if self.context is not None:
             import ssl  # only now, for it takes a tenth of the time that all of this package takes

@@ -294,11 +294,18 @@ class ShutdownTimeout(VoicewsError, TimeoutError):
 
     Attributes:
         threads: the names of the threads that were still alive.
+        callback: the name of the callback that had not returned; empty if none was running.
     """
 
-    def __init__(self, threads: Sequence[str]) -> None:
+    def __init__(self, threads: Sequence[str], *, callback: str = "") -> None:
         self.threads = tuple(threads)
-        super().__init__(f"still running after the deadline: {', '.join(self.threads)}")
+        self.callback = callback
+        called = (
+            f"; the callback {callback} has not returned (a callback must not wait for the closing thread)"
+            if callback
+            else ""
+        )
+        super().__init__(f"still running after the deadline: {', '.join(self.threads)}{called}")
 
 
 class VoicewsWarning(UserWarning):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from voicews.callables import safe_repr
 from voicews.errors import ConfigError
 
 __all__ = ["History", "Role", "Turn"]
@@ -37,7 +38,7 @@ class History:
 
     def __init__(self, limit: int = 50, turns: tuple[Turn, ...] = ()) -> None:
         if limit < 0:
-            raise ConfigError(f"History's limit is {limit!r}; it must be 0 or more")
+            raise ConfigError(f"History's limit is {safe_repr(limit)}; it must be 0 or more")
         self._lock = threading.Lock()
         self._limit = limit
         self._turns: list[tuple[float, Turn]] = [(0.0, turn) for turn in turns[max(0, len(turns) - limit) :]]

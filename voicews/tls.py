@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from voicews.callables import safe_repr
 from voicews.config import TlsSettings
 from voicews.errors import ConfigError, ConnectFailed, InsecureTls, TlsFailed
 
@@ -105,7 +106,9 @@ def _using(field: str, path: str | None) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"TlsSettings.{field} is {path!r}, which cannot be used: {why or error}") from error
+        raise ConfigError(
+            f"TlsSettings.{field} is {safe_repr(path)}, which cannot be used: {why or error}"
+        ) from error
 
 
 class TlsSession:

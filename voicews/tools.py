@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import enum
+import functools
 import inspect
 import json
 import re
-import types
-import typing
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from voicews.callables import refuse_unrun, require_plain, safe_repr, signature_of, unwrapped
 from voicews.errors import ConfigError
+from voicews.json_hints import ANYTHING, Form, form_of, hints_of, object_form, or_null
 
 __all__ = ["Tool"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_PLAIN: Mapping[Any, str] = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-}
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Example|Examples|Note):\s*$")
 _ARGUMENT = re.compile(r"^(\w+)(?:\s*\([^)]*\))?:\s*(.+)$")
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A function's name, purpose and arguments."""
+    """A function's name, purpose and arguments.
+
+    Raises:
+        ConfigError: a field is wrong, or the function would not run when it is called.
+    """
 
     name: str
     """Letters, digits, ``_`` and ``-``, at most 64: what all services accept."""
@@ -41,6 +39,15 @@ class Tool:
     function: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     """What is called with the arguments by name; None if you answer :class:`ToolCall` yourself."""
 
+    def __post_init__(self) -> None:
+        _require_name(self.name)
+        if not isinstance(self.description, str) or not self.description.strip():
+            raise ConfigError(f"the tool {self.name} needs a description: it tells the server what it is for")
+        if not isinstance(self.parameters, Mapping):
+            raise ConfigError(f"the parameters of the tool {self.name} must be a mapping, a JSON Schema")
+        if self.function is not None:
+            _require_function(self.function)
+
     @classmethod
     def of(
         cls, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
@@ -48,115 +55,129 @@ class Tool:
         """Describe a plain function by its type hints and docstring.
 
         Known hints are str, int, float, bool, None, Any, Literal, an Enum of strings or
-        numbers, list, tuple and set of one kind, dict with str keys, unions of these, and none at
-        all.  The docstring's first paragraph is the description; its ``Args:`` section describes the
-        arguments (Google's style).
+        numbers, list, tuple, set and frozenset, dict with str keys, a dataclass, a TypedDict, unions of
+        these, and none at all.  The docstring's first paragraph is the description; its ``Args:`` section
+        describes the arguments (Google's style).  Arguments that a :func:`functools.partial` gives already
+        are not offered.
 
         Raises:
             ConfigError: a hint is unknown, an argument cannot be given by name, there is no
-                description, or it is an async function.
+                description, or it is an async function, a generator, or a method without its object.
         """
-        name = name or str(getattr(function, "__name__", ""))
-        if not callable(function):
-            raise ConfigError(f"a tool must be a function, not {function!r}")
-        if inspect.iscoroutinefunction(function):
-            raise ConfigError(f"the tool {name} is an async function; voicews calls plain functions")
-        if not _NAME.fullmatch(name):
-            raise ConfigError(f"a tool cannot be named {name!r}; use letters, digits, _ and -, at most 64")
-        summary, arguments = _read_docstring(inspect.getdoc(function) or "")
-        description = description or summary
-        if not description:
-            raise ConfigError(f"the tool {name} needs a docstring: it tells the server what it is for")
-        return cls(name, description, _schema_of(function, name, arguments), function)
+        _require_function(function)
+        inner = unwrapped(function)
+        if name is None:
+            name = getattr(inner, "__name__", None) or type(inner).__name__
+        _require_name(name)
+        summary, described = _read_docstring(_docstring(inner))
+        if not (description or summary):
+            stripped = ", which Python strips under -OO: give description=…" if sys.flags.optimize > 1 else ""
+            raise ConfigError(
+                f"the tool {name} needs a docstring{stripped}; it tells the server what the tool is for"
+            )
+        schema = _arguments_of(function, f"the tool {name}", exact=True).schema
+        for key, text in described.items():
+            if key in schema["properties"]:
+                schema["properties"][key] = {**schema["properties"][key], "description": text}
+        return cls(name, description or summary, schema, function)
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
-        """Call the function with what the server gave.
+        """Call the function with what the server gave, converted to what its hints say.
 
         Returns:
             Its result, which can be written as JSON.
 
         Raises:
-            ConfigError: the arguments do not fit, or the result is no JSON.
+            ConfigError: the arguments do not fit (the message tells the server what would), or the result
+                cannot be written as JSON, or there is no function.
             Exception: whatever the function raises.
         """
-        assert self.function is not None
+        if self.function is None:
+            raise ConfigError(f"the tool {self.name} has no function")
+        given = _arguments_of(self.function, self.name, exact=False).take(arguments, f"{self.name}(): ")
+        result = self.function(**given)
         try:
-            bound = inspect.signature(self.function).bind(**arguments)
-        except TypeError as error:
-            raise ConfigError(f"{self.name}() was called wrongly: {error}") from error
-        hints = typing.get_type_hints(self.function)
-        for key, value in bound.arguments.items():
-            bound.arguments[key] = _converted(hints.get(key), value, f"{self.name}() argument {key}")
-        result = self.function(*bound.args, **bound.kwargs)
-        try:
+            refuse_unrun(result)
             json.dumps(result, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{self.name}() returned what is no JSON: {error}") from error
+            raise ConfigError(f"{self.name}() must return what can be written as JSON: {error}") from error
         return result
 
 
-def _converted(hint: Any, value: Any, what: str) -> Any:
-    """JSON has no enums, and writes 2.0 as 2."""
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        try:
-            return hint(value)
-        except ValueError:
-            allowed = ", ".join(repr(member.value) for member in hint)
-            raise ConfigError(f"{what} is {value!r}; it must be one of {allowed}") from None
-    return float(value) if hint is float and type(value) is int else value
+def _require_name(name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"a tool cannot be named {safe_repr(name)}; use letters, digits, _ and -, at most 64: "
+            'give it another name with name="…"'
+        )
 
 
-def _schema_of(function: Callable[..., Any], name: str, described: Mapping[str, str]) -> dict[str, Any]:
+def _require_function(function: Any) -> None:
+    if not callable(function):
+        raise ConfigError(f"a tool must be a function, not {safe_repr(function)}")
+    require_plain("the tool", function)
+
+
+def _docstring(inner: Any) -> str:
+    """Of a function, or of an object that can be called: what is said of the call, else of its class."""
+    if not inspect.isroutine(inner) and not isinstance(inner, type):
+        inner = next((it for it in (type(inner).__call__, type(inner)) if it.__doc__), inner)
+    return inspect.getdoc(inner) or ""
+
+
+def _arguments_of(function: Callable[..., Any], what: str, *, exact: bool) -> Form:
+    """The arguments that a server may give, as an object.
+
+    Args:
+        function: its hints decide.
+        what: names it in errors.
+        exact: refuse what cannot be described; else, for a tool with a schema of its own, pass it on.
+
+    Raises:
+        ConfigError: see :meth:`Tool.of`.
+    """
+    signature = signature_of(what, function)
+    if signature is None:
+        if exact:
+            raise ConfigError(f"{what} does not tell its arguments; wrap it in a function of your own")
+        return object_form({}, (), dict, extra=True)
+    inner = unwrapped(function)
+    owner = inner if inspect.isroutine(inner) or isinstance(inner, type) else unwrapped(type(inner).__call__)
     try:
-        hints = typing.get_type_hints(function)
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError, NameError) as error:
-        raise ConfigError(f"the hints of the tool {name} cannot be read: {error}") from error
-    properties: dict[str, Any] = {}
-    required = []
-    for key, parameter in parameters.items():
+        hints = hints_of(owner, what)
+    except ConfigError:
+        if exact:
+            raise
+        hints = {}
+    members: dict[str, Form] = {}
+    required, extra = [], False
+    for key, parameter in signature.parameters.items():
+        if key in _given_by_partials(function):
+            continue
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ConfigError(f"the argument {parameter} of the tool {name} cannot be given by name")
-        schema = _schema(hints.get(key, Any), f"the argument {key} of the tool {name}")
-        if key in described:
-            schema = {**schema, "description": described[key]}
-        properties[key] = schema
+            if exact:
+                raise ConfigError(f"the argument {key} of {what} cannot be given by name")
+            extra |= parameter.kind is parameter.VAR_KEYWORD
+            continue
+        try:
+            form = form_of(hints.get(key, Any), f"the argument {key} of {what}")
+            members[key] = or_null(form) if parameter.default is None else form
+        except ConfigError:
+            if exact:
+                raise
+            members[key] = ANYTHING
         if parameter.default is parameter.empty:
             required.append(key)
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+    return object_form(members, required, dict, extra=extra)
 
 
-def _schema(hint: Any, what: str) -> dict[str, Any]:
-    if hint is Any:
-        return {}
-    if hint in _PLAIN:
-        return {"type": _PLAIN[hint]}
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return _choice([member.value for member in hint], what)
-    origin, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
-    if origin is Literal:
-        return _choice(list(inner), what)
-    if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_schema(part, what) for part in inner]}
-    if origin in (list, set, frozenset) or (origin is tuple and inner[1:] == (...,)):
-        return {"type": "array", "items": _schema(inner[0] if inner else Any, what)}
-    if origin is dict and (not inner or inner[0] is str):
-        return {"type": "object", "additionalProperties": _schema(inner[1] if inner else Any, what)}
-    raise ConfigError(
-        f"{what} has the hint {hint!r}, for which there is no JSON; use str, int, float, bool …"
-    )
-
-
-def _choice(values: list[Any], what: str) -> dict[str, Any]:
-    kinds = {_PLAIN.get(type(value)) for value in values}
-    if None in kinds or len(kinds) != 1:
-        raise ConfigError(f"{what} offers {values!r}; the choices must be of one kind: texts, or numbers")
-    return {"type": kinds.pop(), "enum": values}
+def _given_by_partials(function: Any) -> set[str]:
+    """Names of arguments; with a partial's values they are settled, and no server may overrule them."""
+    names: set[str] = set()
+    while isinstance(function, functools.partial):
+        names |= function.keywords.keys()
+        function = function.func
+    return names
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:

@@ -36,7 +36,7 @@ SAID = (
     SpeechStopped(),
     Transcript("user", "Hello."),
 )
-SOUND = AudioReceived(bytes(320), AudioFormat())
+SOUND = AudioReceived(b"\1\2" * 160, AudioFormat())
 
 
 def test_an_answer_is_finished_when_it_has_been_played() -> None:
@@ -69,6 +69,27 @@ def test_an_answer_without_sound_is_finished_when_it_is_sent() -> None:
 def test_sound_from_a_server_that_says_nothing_about_it() -> None:
     turns = heard(SOUND, PlaybackStarted(), SOUND, PlaybackFinished(20))
     assert [turn.heard_ms for turn in turns.finished] == [20]
+
+
+def test_an_echo_between_answers_is_no_answer() -> None:
+    """A server that says back what it hears, with holes, and answers one text."""
+    silence = AudioReceived(bytes(320), AudioFormat())
+    turns = Turns()
+    for _ in range(3):
+        heard(silence, PlaybackStarted(), PlaybackFinished(20), turns=turns)
+    assert not turns.finished
+    heard(ResponseStarted(), Token("You wrote: x"), ResponseDone(), turns=turns)
+    for _ in range(3):
+        heard(SOUND, PlaybackStarted(), turns=turns)
+        assert not turns.idle
+        heard(PlaybackFinished(20), turns=turns)
+    assert [turn.heard_ms for turn in turns.finished] == [60]
+
+
+def test_words_that_come_while_late_sound_plays_belong_to_the_next_answer() -> None:
+    turns = heard(ResponseStarted(), ResponseDone(), SOUND, PlaybackStarted(), Transcript("user", "And now?"))
+    heard(PlaybackFinished(20), ResponseStarted(), ResponseDone(), turns=turns)
+    assert [(turn.understood, turn.heard_ms) for turn in turns.finished] == [("", 20), ("And now?", 0)]
 
 
 def test_an_interruption_ends_an_answer() -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,19 @@ def for_port(script: Path, port: int, folder: Path) -> Path:
 
 
 class VoiceServer:
-    """Answers each text with words and a tenth of a second of sound, and keeps what it was told."""
+    """Answers each text with words and sound, and keeps what it was told.
 
-    def __init__(self) -> None:
+    Args:
+        sound: of an answer, in seconds.
+
+    Attributes:
+        answered_at: monotonic time at which the last answer had been sent; None before the first.
+    """
+
+    def __init__(self, sound: float = 0.1) -> None:
+        self._sound = bytes(round(sound * 16000) * 2)
+        self.answered_at: float | None = None
+        self._client: ServerConnection | None = None
         self.said: queue.Queue[dict[str, Any]] = queue.Queue()
         self.heard = threading.Event()
         self.close_codes: queue.Queue[int | None] = queue.Queue()
@@ -56,6 +67,7 @@ class VoiceServer:
 
     def _talk(self, client: ServerConnection) -> None:
         self._talks.append(threading.current_thread())
+        self._client = client
         client.send(json.dumps({"type": "transcript", "role": "user", "text": "hello out there"}))
         with contextlib.suppress(ConnectionClosed):
             for message in client:
@@ -68,13 +80,18 @@ class VoiceServer:
                     self._answer(client)
         self.close_codes.put(client.protocol.close_rcvd.code if client.protocol.close_rcvd else None)
 
-    @staticmethod
-    def _answer(client: ServerConnection) -> None:
+    def tell(self, message: dict[str, Any]) -> None:
+        """Say something to the newest client."""
+        assert self._client is not None
+        self._client.send(json.dumps(message))
+
+    def _answer(self, client: ServerConnection) -> None:
         client.send(json.dumps({"type": "response_started"}))
         for piece in ("It is ", "noon."):
             client.send(json.dumps({"type": "token", "text": piece}))
-        client.send(bytes(3200))
+        client.send(self._sound)
         client.send(json.dumps({"type": "response_done"}))
+        self.answered_at = time.monotonic()
 
     def wait_for(self, kind: str) -> dict[str, Any]:
         while True:

@@ -1,6 +1,7 @@
 """Run a script on gpiozero's mock pins, moved by lines on the standard input.
 
-`press 17` and `release 17` move a pin as a button to ground would; `await 27` prints `27 is on` once it is.
+`press 17` and `release 17` move a pin as a button to ground would; `await 27` prints `27 is on` once it was,
+`dark 27` prints `27 is dark` once nothing lets it shine or blink any more, or `27 was never on`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import sys
 import threading
 
 from gpiozero import Device
-from gpiozero.pins.mock import MockFactory
+from gpiozero.mixins import HoldThread
+from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.threads import GPIOThread
 
 _never = threading.Event()
 
@@ -25,9 +28,22 @@ def _obey() -> None:
             case "release":
                 pin.drive_high()
             case "await":
-                while not pin.state:
+                while not _shone(pin):
                     _never.wait(0.01)
                 print(f"{number} is on", flush=True)
+            case "dark":
+                while pin.state or _blinking():
+                    _never.wait(0.01)
+                print(f"{number} is dark" if _shone(pin) else f"{number} was never on", flush=True)
+
+
+def _shone(pin: MockPin) -> bool:
+    return any(moment.state for moment in pin.states)
+
+
+def _blinking() -> bool:
+    threads = (thread for thread in threading.enumerate() if isinstance(thread, GPIOThread))
+    return any(not isinstance(thread, HoldThread) for thread in threads)
 
 
 if __name__ == "__main__":

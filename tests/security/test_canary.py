@@ -6,9 +6,13 @@ The token is made anew for each test, so no line of source in a traceback can ho
 from __future__ import annotations
 
 import base64
+import dataclasses
+import functools
 import io
 import logging
+import operator
 import pickle
+import queue
 import secrets
 import socket
 import subprocess
@@ -17,6 +21,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,14 +34,21 @@ from tests.peer import unused_port
 from tests.proxies import running_proxy
 from voicews import (
     Backoff,
+    Buffers,
     ClientConfig,
+    ConfigError,
+    Connected,
     Event,
     HandshakeRejected,
+    Limits,
     ProxySettings,
     Recorder,
     RetryPolicy,
     Timeouts,
     TlsSettings,
+    Tool,
+    ToolCall,
+    Transcript,
     VoiceClient,
     VoicewsError,
 )
@@ -58,6 +70,7 @@ from voicews.dialects import (
     WhisperLive,
 )
 from voicews.testing import FaultServer, steps
+from voicews.threads.toolbox import Toolbox
 
 CONFIG = ClientConfig(
     timeouts=Timeouts(connect=0.4, session=0.2, send=0.5, ping_interval=0.1, pong=0.2, close=2.0),
@@ -363,6 +376,178 @@ class TestClient:
         with FaultServer([steps.refuse(503)]) as server:
             fail(DIALECTS["plain"](server.url, token), everything, config)
         assert everything.expose(token) == []
+
+
+def _does(*_given: object) -> Any:
+    """Do it."""
+    raise KeyError("it did")
+
+
+class _Holder:
+    """Can be called, holds the token, and shows it, as a dataclass does."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __repr__(self) -> str:
+        return f"_Holder({self.token!r})"
+
+    def __call__(self, *_given: object) -> Any:
+        """Do it."""
+        raise KeyError("it did")
+
+
+HOLDERS: dict[str, Callable[[str], Any]] = {
+    "partial": lambda token: functools.partial(_does, token),
+    "partial of a partial": lambda token: functools.partial(functools.partial(_does, token), token),
+    "partial with wrong arguments": lambda token: functools.partial(_Holder, token, token, token),
+    "object": _Holder,
+    "its method": lambda token: _Holder(token).__call__,
+    "partial of an object": lambda token: functools.partial(_Holder(token), token),
+    "methodcaller": lambda token: operator.methodcaller("do", token),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+class TestCallables:
+    """A callable that holds the token is named by its function, wherever one is or might be given."""
+
+    def test_a_callback_that_is_slow_and_raises(
+        self, holder: str, token: str, everything: Everything
+    ) -> None:
+        with FaultServer([steps.accept(), steps.cut()]) as server:
+            config = dataclasses.replace(CONFIG, slow_callback=1e-9)
+            voice = VoiceClient(
+                Plain(server.url),
+                microphone=SilenceSource(),
+                speaker=NullSink(),
+                config=config,
+                recorder=Recorder(everything.recordings),
+            )
+            callback = HOLDERS[holder](token)
+            with suppress(ConfigError):
+                voice.on(Connected, callback)
+                voice.once(Event, callback)
+            voice.on(Event, everything.add_event)
+            with pytest.raises(VoicewsError) as caught:
+                voice.run()
+            everything.add_error(caught.value)
+            everything.add(voice, voice.stats())
+            voice.off(Connected, callback)
+        assert everything.expose(token) == []
+
+    def test_a_tool(self, holder: str, token: str, everything: Everything) -> None:
+        function = HOLDERS[holder](token)
+        answers: queue.Queue[object] = queue.Queue()
+        try:
+            tool = Tool.of(function, description="Do it.")
+        except ConfigError as error:
+            everything.add_error(error)
+            tool = Tool("do", "Do it.", {}, None if "wrong" in holder else function)
+        everything.add(tool, tool.parameters)
+        box = Toolbox({tool.name: tool}, answers.put)
+        box.call(ToolCall("1", tool.name, {}))
+        box.call(ToolCall("2", tool.name, {"x": 1}))
+        everything.add(box, *(answers.get(timeout=10) for _ in range(2)), *box.alive(10))
+        assert everything.expose(token) == []
+
+    def test_a_judge(self, holder: str, token: str, everything: Everything) -> None:
+        try:
+            config = dataclasses.replace(CONFIG, retry=RetryPolicy(HOLDERS[holder](token)))
+        except ConfigError as error:
+            everything.add_error(error)
+        else:
+            with FaultServer([steps.refuse(503)]) as server:
+                fail(Plain(server.url), everything, config)
+        assert everything.expose(token) == []
+
+    def test_where_something_else_is_wanted(self, holder: str, token: str, everything: Everything) -> None:
+        """A slip of the hand, such as two arguments the wrong way round."""
+        given = HOLDERS[holder](token)
+        voice = VoiceClient("ws://localhost", microphone=SilenceSource(), speaker=NullSink())
+        attempts: list[Callable[[], object]] = [
+            lambda: VoiceClient(given),
+            lambda: VoiceClient("ws://localhost", tools=given),
+            lambda: VoiceClient(OpenAIRealtime("m", key="k"), tools=[given, given]),
+            *[
+                lambda name=name: VoiceClient("ws://localhost", **{name: given})  # type: ignore[misc]
+                for name in ("microphone", "speaker", "config", "recorder")
+            ],
+            lambda: voice.on(given, Transcript),
+            lambda: voice.on(Transcript, [given]),
+            lambda: voice.send(given),
+            lambda: voice.send_text(given),
+            lambda: voice.tool(name=given)(print),
+            lambda: Tool.of(print, name=given),
+            lambda: Tool(given, given, given, given),
+            lambda: Tool.of(_hinted(given), name="do", description="Do it."),
+            lambda: Tool.of(_hinted([given]), name="do", description="Do it."),
+            lambda: Tool.of(_hinted(Enum("Odd", {"A": given})), name="do", description="Do it."),
+            *[
+                lambda kind=kind, name=field.name, value=value: kind(  # type: ignore[misc]
+                    **{**_NEEDED.get(kind, {}), name: value}
+                )
+                for kind in (*SETTINGS, *DIALECT_KINDS)
+                for field in dataclasses.fields(kind)
+                if field.init
+                for value in (given, [given], {"a": given})
+            ],
+        ]
+        refused = 0
+        for attempt in attempts:
+            try:
+                everything.add(attempt())
+            except Exception as error:
+                refused += 1
+                everything.add_error(error)
+        assert refused > 300
+        assert everything.expose(token) == []
+
+
+SETTINGS = (
+    AudioFormat,
+    Backoff,
+    Buffers,
+    ClientConfig,
+    Limits,
+    ProxySettings,
+    RetryPolicy,
+    Timeouts,
+    TlsSettings,
+)
+DIALECT_KINDS = (
+    DeepgramAgent,
+    DeepgramListen,
+    ElevenLabsAgent,
+    GeminiLive,
+    HomeAssistantAssist,
+    OpenAIRealtime,
+    Plain,
+    Vosk,
+    WhisperLive,
+)
+
+
+_NEEDED: dict[type, dict[str, str]] = {
+    DeepgramListen: {"key": "k"},
+    HomeAssistantAssist: {"key": "k"},
+    GeminiLive: {"model": "m", "key": "k"},
+    OpenAIRealtime: {"model": "m", "key": "k"},
+    DeepgramAgent: {"think": "m", "key": "k"},
+    ElevenLabsAgent: {"agent_id": "a"},
+    Plain: {"url": "ws://localhost"},
+    Vosk: {"url": "ws://localhost"},
+    WhisperLive: {"url": "ws://localhost"},
+}
+"""Without these, a dialect is refused before it looks at the rest."""
+
+
+def _hinted(hint: object) -> Callable[..., None]:
+    def function(value):  # type: ignore[no-untyped-def]
+        """Do it."""
+
+    function.__annotations__ = {"value": hint}
+    return function
 
 
 class TestSettings:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -73,6 +75,38 @@ async def _coroutine(event: Event) -> None:
 class _AsyncCallable:
     async def __call__(self, event: Event) -> None:
         """Refused."""
+
+
+def _steps(event: Event) -> Iterator[int]:
+    """Refused."""
+    yield 1
+
+
+class _Unbound:
+    def hello(self) -> None:
+        """Refused: `self` would be the event."""
+
+
+@pytest.mark.parametrize(
+    ("callback", "hint"),
+    [
+        (_steps, "_steps is a generator function"),
+        (functools.partial(_steps), "_steps is a generator function"),
+        (functools.partial(_coroutine), "_coroutine is an async function"),
+        (_Unbound.hello, "_Unbound.hello is a method without its object"),
+    ],
+)
+def test_what_would_not_run_is_refused(rig: Rig, callback: Any, hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint):
+        rig.handlers.add(Message, callback)
+
+
+def test_a_coroutine_that_a_callback_returns_is_told_as_its_failure(rig: Rig) -> None:
+    got: list[CallbackError] = []
+    rig.handlers.add(Message, lambda event: _coroutine(event))
+    rig.handlers.add(CallbackError, got.append)
+    rig.run(Message(1))
+    assert [str(told.error) for told in got] == ["it returned the coroutine _coroutine, which nobody runs"]
 
 
 @pytest.mark.parametrize("callback", [_coroutine, _AsyncCallable()])

@@ -107,6 +107,26 @@ def test_a_device_that_hangs_while_opening_is_a_fault() -> None:
         go_on.set()
 
 
+def test_a_callback_that_waits_for_the_closing_thread_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = threading.Event()
+
+    def waits() -> None:
+        closed.wait(PATIENCE)
+
+    with peer() as server:
+        voice = client(server.url, config=ClientConfig(timeouts=Timeouts(close=0.3)))
+        voice.open()
+        voice.on(StateChanged, waits)
+        monkeypatch.setattr("voicews.threads.supervisor.Supervisor.closing_time", 0.3)
+        with pytest.raises(
+            ShutdownTimeout, match=r"voicews-callbacks; the callback .*waits has not returned"
+        ):
+            voice.close()
+        closed.set()
+        monkeypatch.undo()
+        voice.close()
+
+
 def test_a_dialect_with_a_bug_ends_the_run_with_its_error(caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Plain):
         def begin(self, previous: Session | None, history: History, tools: Sequence[Tool] = ()) -> Session:

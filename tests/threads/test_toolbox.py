@@ -15,6 +15,7 @@ from tests.peer import peer
 from voicews import (
     Backoff,
     ClientConfig,
+    ConfigError,
     Event,
     State,
     Tool,
@@ -42,6 +43,11 @@ class Rig:
 
     def answer(self) -> ToolResult:
         return self.answers.get(timeout=PATIENCE)
+
+
+def switch(on: bool) -> str:
+    """Switch it on or off."""
+    return "on" if on else "off"
 
 
 def double(number: int) -> int:
@@ -81,18 +87,26 @@ def test_a_call_is_answered_from_a_thread_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "error"),
     [
-        ("double", {"numbr": 1}, "missing a required argument"),
+        ("double", {"numbr": 1}, 'double() needs "number" (an integer)'),
+        ("double", {"number": "two"}, 'double(): number must be an integer, not "two"'),
+        ("switch", {"on": "off"}, 'switch(): on must be true or false, not "off"'),
         ("unknown", {}, "there is no tool named unknown"),
     ],
 )
 def test_a_wrong_call_is_answered_with_what_is_wrong(
     name: str, arguments: dict[str, Any], error: str
 ) -> None:
-    rig = Rig(double)
+    rig = Rig(double, switch)
     rig.call(name, **arguments)
-    answer = rig.answer()
-    assert answer.error is not None
-    assert error in answer.error
+    assert rig.answer() == ToolResult("1", error=error)
+
+
+def test_a_value_that_came_as_text_is_what_it_says() -> None:
+    rig = Rig(double, switch)
+    rig.call("switch", on="false")
+    assert rig.answer() == ToolResult("1", "off")
+    rig.call("double", number="21")
+    assert rig.answer() == ToolResult("1", 42)
 
 
 @pytest.mark.parametrize("problem", [ValueError("too hot"), SystemExit(2)])
@@ -259,6 +273,20 @@ def test_calls_that_nobody_offered_are_left_to_a_callback(call: Callable[..., An
     with voice:
         server.call(2).send({"call": "unknown", "arguments": {}})
         assert server.call(2).wait_for_text("result")["result"] == "unknown"
+
+
+def test_two_tools_of_one_name_are_refused(call: Callable[..., Any]) -> None:
+    _, voice = call()
+    voice.tool(double)
+    with pytest.raises(ConfigError, match=r'a tool named double already; .* name="…"'):
+        voice.tool(name="double")(switch)
+    voice.tool(name="twice")(double)
+
+
+@pytest.mark.parametrize("tools", [double, "double", Tool.of(double), 3])
+def test_tools_are_given_as_a_list(tools: Any) -> None:
+    with pytest.raises(ConfigError, match="tools must be a list of functions"):
+        VoiceClient(_Calling("ws://localhost"), tools=tools)
 
 
 def test_a_dialect_without_tools_refuses_them_at_once() -> None:

@@ -39,6 +39,12 @@ class Turn:
     after_speech: float | None = None
     """Seconds from the end of the speech itself to the first sound."""
 
+    def take_over(self, late: Turn) -> None:
+        """Add sound that came after a pause."""
+        self.heard_ms += late.heard_ms
+        self.after_server = late.after_server if self.after_server is None else self.after_server
+        self.after_speech = late.after_speech if self.after_speech is None else self.after_speech
+
 
 class Turns:
     """Follows a conversation.
@@ -69,6 +75,9 @@ class Turns:
         self._open = False
         self._sounding = False
         self._shown = False
+        # Of the present answer: it was announced or has words; it has sound that is no silence.
+        self._worded = self._audible = False
+        self._answers_are_marked = False
 
     @property
     def idle(self) -> bool:
@@ -85,11 +94,11 @@ class Turns:
                 self._turn.understood = f"{self._turn.understood} {text}".strip()
             case ResponseStarted() | Token():
                 self._begin(event.at)
-                self._open = True
+                self._open = self._worded = self._answers_are_marked = True
             case Transcript(role="assistant", text=text, final=True):
                 self._begin(event.at)
                 self._turn.answer = text
-                self._shown = True
+                self._shown = self._worded = True
             case AudioReceived() | PlaybackStarted():
                 self._begin(event.at)
                 if isinstance(event, AudioReceived) and not self._sounding:
@@ -113,6 +122,7 @@ class Turns:
                 return
         if isinstance(event, AudioReceived):
             self.silence_at = event.at if loudness(event.pcm) == QUIETEST else None
+            self._audible |= self.silence_at is None
         if self.silence_at != event.at and not isinstance(event, Disconnected):
             self.active_at = event.at
         if self._answering and not self._open and not self._sounding:
@@ -124,9 +134,15 @@ class Turns:
             self._finish()
 
     def _finish(self) -> None:
-        self._answering = self._shown = False
-        self.finished.append(self._turn)
-        self._turn = Turn()
+        """Sound alone is an answer of a server that announces none; else it belongs to the one before."""
+        turn, self._turn = self._turn, Turn()
+        if self._worded or (self._audible and not self._answers_are_marked):
+            self.finished.append(turn)
+        else:
+            self._turn.understood = turn.understood
+            if self.finished:
+                self.finished[-1].take_over(turn)
+        self._answering = self._shown = self._worded = self._audible = False
 
     def _begin(self, at: float) -> None:
         if not self._answering:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
+from voicews.callables import safe_repr
 from voicews.config import AudioFormat
 from voicews.dialects.settings import given_key
 from voicews.errors import ConfigError
@@ -36,7 +37,7 @@ def checked_key(name: str, key: Key, url: str, scheme: Scheme, headers: Mapping[
     """
     if scheme not in ("Token", "Bearer"):
         owner = name.split(".", maxsplit=1)[0]
-        raise ConfigError(f'{owner}.scheme is {scheme!r}; it must be "Token" or "Bearer"')
+        raise ConfigError(f'{owner}.scheme is {safe_repr(scheme)}; it must be "Token" or "Bearer"')
     if callable(key):
         return key
     cloud = (urlsplit(url).hostname or "").endswith(_CLOUD)

@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from voicews.callables import safe_repr
 from voicews.commands import Command, InterruptResponse, SendAudio, SendMessage, SendText, ToolResult
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Fetch, Request, Session, bare_url
@@ -176,7 +177,9 @@ class ElevenLabsAgent(Dialect):
             if getattr(self, part) is not None:
                 checked_text(f"{name}.{part}", getattr(self, part))
         if self.first_message is not None and not isinstance(self.first_message, str):
-            raise ConfigError(f"{name}.first_message is {self.first_message!r}; it must be a string, or None")
+            raise ConfigError(
+                f"{name}.first_message is {safe_repr(self.first_message)}; it must be a string, or None"
+            )
         self._check_way_in(name)
 
     def _check_way_in(self, name: str) -> None:

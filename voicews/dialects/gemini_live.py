@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
+from voicews.callables import safe_repr
 from voicews.commands import (
     Command,
     EndTurn,
@@ -121,13 +122,14 @@ class GeminiLive(Dialect):
             value = getattr(self, name)
             if value not in allowed:
                 raise ConfigError(
-                    f"GeminiLive.{name} is {value!r}; it must be {' or '.join(map(repr, allowed))}"
+                    f"GeminiLive.{name} is {safe_repr(value)}; it must be {' or '.join(map(repr, allowed))}"
                 )
         if isinstance(self.turn_detection, Mapping):
             self._set("turn_detection", checked_json("GeminiLive.turn_detection", self.turn_detection))
         elif self.turn_detection not in ("auto", None):
             raise ConfigError(
-                f"GeminiLive.turn_detection is {self.turn_detection!r}; it must be 'auto', a mapping or None"
+                f"GeminiLive.turn_detection is {safe_repr(self.turn_detection)}; "
+                "it must be 'auto', a mapping or None"
             )
         if isinstance(self.server_tools, str | Mapping):
             raise ConfigError("GeminiLive.server_tools must be a list of mappings")

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from voicews.callables import safe_repr
 from voicews.commands import Command, EndTurn, InterruptResponse, SendAudio, SendMessage, SendText, StartTurn
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Fetch, Request, Session, Sound, bare_url
@@ -100,7 +101,8 @@ class HomeAssistantAssist(Dialect):
             checked_text("HomeAssistantAssist.pipeline", self.pipeline)
         if self.listen not in ("always", "wake_word", "turns"):
             raise ConfigError(
-                f"HomeAssistantAssist.listen is {self.listen!r}; it must be 'always', 'wake_word' or 'turns'"
+                f"HomeAssistantAssist.listen is {safe_repr(self.listen)}; "
+                "it must be 'always', 'wake_word' or 'turns'"
             )
         self._set("options", checked_json("HomeAssistantAssist.options", self.options))
         checked_number("HomeAssistantAssist.run_timeout", self.run_timeout, 1, "seconds")

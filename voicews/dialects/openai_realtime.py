@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from voicews.callables import safe_repr
 from voicews.commands import (
     Command,
     EndTurn,
@@ -142,7 +143,7 @@ class OpenAIRealtime(Dialect):
             value = getattr(self, name)
             if not any(value is one or (isinstance(value, str) and value == one) for one in values):
                 raise ConfigError(
-                    f"OpenAIRealtime.{name} is {value!r}; it must be "
+                    f"OpenAIRealtime.{name} is {safe_repr(value)}; it must be "
                     + " or ".join(repr(one) for one in values)
                 )
         turns = self.turn_detection
@@ -152,8 +153,8 @@ class OpenAIRealtime(Dialect):
             turns = turns.get("type")
         if turns not in ("server_vad", "semantic_vad") and self.turn_detection is not None:
             raise ConfigError(
-                f"OpenAIRealtime.turn_detection is {self.turn_detection!r}; it must be 'server_vad', "
-                "'semantic_vad', a mapping whose type is one of these, or None"
+                f"OpenAIRealtime.turn_detection is {safe_repr(self.turn_detection)}; it must be "
+                "'server_vad', 'semantic_vad', a mapping whose type is one of these, or None"
             )
 
     def _check_texts(self) -> None:
@@ -189,7 +190,8 @@ class OpenAIRealtime(Dialect):
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and least <= value <= most):
                 raise ConfigError(
-                    f"OpenAIRealtime.{name} is {value!r}; it must be from {least:g} to {most:g}, or None"
+                    f"OpenAIRealtime.{name} is {safe_repr(value)}; "
+                    f"it must be from {least:g} to {most:g}, or None"
                 )
 
     def _checked_key(self) -> str | Callable[[], str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+from voicews.callables import safe_repr
 from voicews.commands import (
     Command,
     EndTurn,
@@ -131,11 +132,13 @@ class Plain(Dialect):
         checked_url("Plain.url", self.url)
         for name in ("input_format", "output_format"):
             if not isinstance(getattr(self, name), AudioFormat):
-                raise ConfigError(f"Plain.{name} is {getattr(self, name)!r}; it must be an AudioFormat")
+                raise ConfigError(
+                    f"Plain.{name} is {safe_repr(getattr(self, name))}; it must be an AudioFormat"
+                )
         for name in ("subprotocols", "text_keys", "final_keys"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(word, str) for word in value):
-                raise ConfigError(f"Plain.{name} is {value!r}; it must be a sequence of strings")
+                raise ConfigError(f"Plain.{name} is {safe_repr(value)}; it must be a sequence of strings")
             object.__setattr__(self, name, tuple(value))
         if not all(isinstance(part, str) for item in self.headers.items() for part in item):
             raise ConfigError("Plain.headers must have strings as names and values")

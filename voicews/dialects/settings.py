@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from voicews.callables import safe_repr
 from voicews.config import AudioFormat
 from voicews.dialects.base import bare_url
 from voicews.errors import ConfigError
@@ -111,7 +112,7 @@ def checked_text(name: str, value: object) -> str:
         ConfigError: it is something else.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name} is {value!r}; it must be a non-empty string")
+        raise ConfigError(f"{name} is {safe_repr(value)}; it must be a non-empty string")
     return value
 
 
@@ -126,7 +127,7 @@ def checked_texts(name: str, value: object) -> tuple[str, ...]:
         or not isinstance(value, Sequence)
         or not all(isinstance(part, str) for part in value)
     ):
-        raise ConfigError(f"{name} is {value!r}; it must be a sequence of strings")
+        raise ConfigError(f"{name} is {safe_repr(value)}; it must be a sequence of strings")
     return tuple(value)
 
 
@@ -140,7 +141,7 @@ def checked_number(name: str, value: object, least: float, unit: str, *, optiona
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
         or_none = ", or None" if optional else ""
-        raise ConfigError(f"{name} is {value!r}; it must be {least:g} or more {unit}{or_none}")
+        raise ConfigError(f"{name} is {safe_repr(value)}; it must be {least:g} or more {unit}{or_none}")
 
 
 def checked_headers(name: str, value: object) -> dict[str, str]:
@@ -178,7 +179,7 @@ def checked_format(name: str, value: object, *, mono: bool = True) -> AudioForma
         ConfigError: it is none, or has two channels where the service takes one.
     """
     if not isinstance(value, AudioFormat):
-        raise ConfigError(f"{name} is {value!r}; it must be an AudioFormat")
+        raise ConfigError(f"{name} is {safe_repr(value)}; it must be an AudioFormat")
     if mono and value.channels != 1:
         raise ConfigError(f"{name} is {value}; this service takes one channel (mono) only")
     return value

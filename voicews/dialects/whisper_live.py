@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Literal
 
+from voicews.callables import safe_repr
 from voicews.commands import Command, SendAudio
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
@@ -153,7 +154,7 @@ class WhisperLive(Dialect):
             value = getattr(self, name)
             if value not in allowed:
                 wanted = " or ".join(map(repr, allowed))
-                raise ConfigError(f"WhisperLive.{name} is {value!r}; it must be {wanted}")
+                raise ConfigError(f"WhisperLive.{name} is {safe_repr(value)}; it must be {wanted}")
         checked_number("WhisperLive.same_output", self.same_output, 1, "results")
         object.__setattr__(self, "options", checked_json("WhisperLive.options", self.options))
         object.__setattr__(self, "key", given_key("WhisperLive.key", self.key or "", "", needed=False))

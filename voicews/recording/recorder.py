@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicews.audio.base import AudioSink, AudioSource
+from voicews.callables import safe_repr
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn
 from voicews.config import AudioFormat
 from voicews.errors import ConfigError, InvalidState, RecordingError
@@ -68,7 +69,8 @@ class Recorder:
             AudioFormat(rate)
         if not 1 <= part < math.inf:
             raise ConfigError(
-                f"Recorder's part is {part!r}; it must be at least 1 second, and a number (86400 for a day)"
+                f"Recorder's part is {safe_repr(part)}; "
+                "it must be at least 1 second, and a number (86400 for a day)"
             )
         self._folder = Path(folder)
         self._rate = rate

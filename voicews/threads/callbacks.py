@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import queue
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from voicews.buffers import DropOldestQueue, ShutDown
+from voicews.callables import name_of, refuse_unrun, require_plain, safe_repr, signature_of
 from voicews.deadline import Deadline
 from voicews.errors import ConfigError, InvalidState, SlowCallback
 from voicews.events import AudioReceived, CallbackError, Event, Token, Transcript
@@ -34,44 +34,34 @@ def is_droppable(event: Event) -> bool:
     )
 
 
-def _name_of(callback: Callback) -> str:
-    return getattr(callback, "__qualname__", None) or repr(callback)
-
-
 def _wants_event(callback: Callback) -> bool:
     """Whether a callback is called with the event or, as ``led.blink`` wants it, with nothing.
 
     Raises:
-        ConfigError: it is no callable, a coroutine function, or needs more than one argument.
+        ConfigError: it is not a callable, would not run when called, or needs more than one argument.
     """
     if not callable(callback):
         raise ConfigError(
-            f"a callback must be a function, not {callback!r} (was it called instead of passed?)"
+            f"a callback must be a function, not {safe_repr(callback)} (was it called instead of passed?)"
         )
-    called = getattr(callback, "__call__", callback)  # noqa: B004 - an object may be async in its __call__
-    for function in (callback, called):
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise ConfigError(
-                f"the callback {_name_of(callback)} is an async function; voicews calls plain functions, "
-                "on a thread of their own"
-            )
-    try:
-        parameters = inspect.signature(callback).parameters.values()
-    except (TypeError, ValueError):  # some builtins keep theirs to themselves
+    require_plain("the callback", callback)
+    signature = signature_of("the callback", callback)
+    if signature is None:  # of some builtins
         return True
+    parameters = signature.parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in positional if p.default is p.empty]
     missing = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if len(required) > 1 or missing:
         names = ", ".join(p.name for p in [*required, *missing])
-        raise ConfigError(f"{_name_of(callback)} needs {names}; a callback may take the event, or nothing")
+        raise ConfigError(f"{name_of(callback)} needs {names}; a callback may take the event, or nothing")
     return bool(required) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
 def require_event_class(kind: object) -> None:
     """Raises ConfigError unless it is a class of events."""
     if not (isinstance(kind, type) and issubclass(kind, Event)):
-        raise ConfigError(f"events are chosen by class, such as Transcript, not by {kind!r}")
+        raise ConfigError(f"events are chosen by class, such as Transcript, not by {safe_repr(kind)}")
 
 
 class _Handler:
@@ -84,10 +74,9 @@ class _Handler:
         self.wants_event = _wants_event(callback)
 
     def __call__(self, event: Event) -> None:
-        if self.wants_event:
-            self.callback(event)
-        else:
-            self.callback()
+        result = self.callback(event) if self.wants_event else self.callback()
+        if result is not None:
+            refuse_unrun(result)
 
 
 class Handlers:
@@ -224,6 +213,8 @@ class Callbacks(Worker):
         self._events: DropOldestQueue[Event] = DropOldestQueue(maxsize, droppable=is_droppable)
         self._order = threading.Lock()
         self._streams: list[weakref.ref[EventStream[Any]]] = []
+        self.calling = ""
+        """Name of the callback that is running; written by this thread only."""
 
     # -- from other threads -----------------------------------------------------------------
 
@@ -303,7 +294,7 @@ class Callbacks(Worker):
                 self._call(handler, event)
 
     def _call(self, handler: _Handler, event: Event) -> None:
-        name = _name_of(handler.callback)
+        name = self.calling = name_of(handler.callback)
         began = time.monotonic()
         try:
             handler(event)
@@ -312,6 +303,7 @@ class Callbacks(Worker):
             self._callback_failed(error)
             if not isinstance(event, CallbackError):
                 self._tell_now(CallbackError(name, event, error))
+        self.calling = ""
         took = time.monotonic() - began
         if took > self._slow:
             text = f"{name} took {took:.1f} s on {type(event).__name__}; later events had to wait"

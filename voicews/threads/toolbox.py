@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from voicews.commands import ToolResult
 from voicews.deadline import Deadline
-from voicews.errors import ThreadUnavailable
+from voicews.errors import ConfigError, ThreadUnavailable
 from voicews.events import ToolCall
 from voicews.threads.worker import Worker
 from voicews.tools import Tool
@@ -32,8 +32,10 @@ class _Run(Worker):
         try:
             result = ToolResult(self._call.call_id, self._tool.call(self._call.arguments))
         except BaseException as error:  # the server is told, whatever it was
-            log.exception("the tool %s raised", self._tool.name)
-            result = ToolResult(self._call.call_id, error=f"{type(error).__name__}: {error}")
+            log.exception("the call of the tool %s failed", self._tool.name)
+            # A ConfigError is about the call, and says itself what would be right.
+            kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
+            result = ToolResult(self._call.call_id, error=f"{kind}{error}")
         self._done(self, result)
 
 
