@@ -22,7 +22,10 @@ LONGEST = 1000
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [
-    ("lazy", "printable", "errors", "callables", "starting", "deadline", "systemd", "descriptors"),
+    (
+        *("lazy", "printable", "extras", "errors", "callables", "starting", "deadline", "systemd"),
+        "descriptors",
+    ),
     ("backoff", "config", "buffers", "riff"),
     ("history", "json_hints", "tools", "lifecycle", "commands", "events", "stats"),
     ("tls", "proxy", "wire", "dialects", "audio"),
@@ -34,7 +37,7 @@ FLOORS: list[tuple[str, ...]] = [
 ]
 """From the cellar up.  A module imports from floors below, or from those before it on its own."""
 
-ASSISTANT_KNOWS = {"errors", "deadline", "config", "buffers", "history", "audio"}
+ASSISTANT_KNOWS = {"errors", "extras", "deadline", "config", "buffers", "history", "audio"}
 """The local server is a peer of the client: it must not share the rules that it is to prove."""
 
 ONLY = {

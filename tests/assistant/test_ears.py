@@ -33,7 +33,7 @@ def test_nothing_installed_names_the_better_one(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     monkeypatch.setattr(module, "has_little_memory", lambda: False)
-    with pytest.raises(BackendMissing, match="whisper ears need: pip install"):
+    with pytest.raises(BackendMissing, match="whisper ears need ctranslate2: run `pip install"):
         load_ears()
 
 

@@ -647,7 +647,7 @@ class TestLife:
         import sys
 
         monkeypatch.setitem(sys.modules, "voicews.assistant.link", None)
-        with pytest.raises(BackendMissing, match=r"pip install voicews\[assistant\]"):
+        with pytest.raises(BackendMissing, match=r'pip install "\.\[assistant\]"'):
             AssistantServer(ears=ears, voice=voice).start()
 
     def test_a_client_that_vanishes_in_mid_answer_leaves_nothing(self, server: AssistantServer) -> None:

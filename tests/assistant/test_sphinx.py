@@ -136,7 +136,7 @@ def test_a_failing_decoder(light_ears: PocketsphinxEars) -> None:
 
 def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(BackendMissing, match=r"pip install voicews\[assistant\]"):
+    with pytest.raises(BackendMissing, match=r'pip install "\.\[assistant\]"'):
         PocketsphinxEars()
 
 

@@ -145,5 +145,5 @@ def test_bounds(hangover: float) -> None:
 
 def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(BackendMissing, match=r"pip install voicews\[assistant\]"):
+    with pytest.raises(BackendMissing, match=r'pip install "\.\[assistant\]"'):
         TurnDetector()

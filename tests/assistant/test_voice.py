@@ -101,7 +101,7 @@ def test_a_voice_that_does_not_exist() -> None:
 
 def test_without_hibari_flite_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hibari", None)
-    with pytest.raises(BackendMissing, match=r"pip install voicews\[assistant\]"):
+    with pytest.raises(BackendMissing, match=r'pip install "\.\[assistant\]"'):
         HibariVoice()
     assert load_voice().name == "flite (slt)"
 
@@ -111,7 +111,7 @@ def test_without_any_voice_all_ways_out_are_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(BackendMissing) as caught:
         load_voice()
-    for way in ("pip install voicews[assistant]", "apt install flite", "apt install espeak-ng"):
+    for way in ('pip install ".[assistant]"', "apt install flite", "apt install espeak-ng"):
         assert way in str(caught.value)
 
 

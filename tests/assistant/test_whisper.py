@@ -155,7 +155,7 @@ def test_the_spectrogram_sees_a_tone_in_its_band() -> None:
 class TestModels:
     def test_nothing_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "ctranslate2", None)
-        with pytest.raises(BackendMissing, match=r"pip install voicews\[assistant\]"):
+        with pytest.raises(BackendMissing, match=r'pip install "\.\[assistant\]"'):
             WhisperEars()
 
     def test_no_model_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:

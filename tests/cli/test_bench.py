@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -173,16 +174,17 @@ def test_the_picture_of_a_measurement(server: Peer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "hint"),
+    ("options", "hint", "code"),
     [
-        (["--plot", "line.bmp"], ".svg"),
-        (["--plot", "no/such/folder/line.svg"], "folder"),
+        (["--plot", "line.bmp"], ".svg", 2),
+        (["--plot", "-"], ".svg", 2),
+        (["--plot", "no/such/folder/line.svg"], "folder", 1),
     ],
 )
 def test_a_picture_that_cannot_be_drawn_is_refused_before_the_measurement(
-    server: Peer, options: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+    server: Peer, options: list[str], hint: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bench", server.url, *options]) == 1
+    assert main(["bench", server.url, *options]) == code
     assert hint in capsys.readouterr().err
     assert server.calls == []
 
@@ -194,7 +196,7 @@ def test_wrong_numbers(options: list[str], capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as ended:
         main(["bench", "ws://localhost", *options])
     assert ended.value.code == 2
-    assert "no number of seconds from" in capsys.readouterr().err
+    assert "is not a number of seconds from" in capsys.readouterr().err
 
 
 def test_a_wrong_address(capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,3 +317,17 @@ def test_the_screen_shows_the_report_and_how_far_it_is() -> None:
     last = out.getvalue().removeprefix(shown)
     assert "up 0.5 Mbit/s (2 x real time)" in last
     assert "Ctrl+C ends it" not in last
+
+
+def test_how_far_it_is_can_be_seen_on_a_terminal_of_any_size() -> None:
+    points = [(n / 10, n / 100) for n in range(1, 80)]
+    progress = Progress(phase="pings and sound", share=0.5, connect=0.01, pings=80, rtts=points, marks=80)
+    progress.echoes = points
+    for width in range(20, 201, 6):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=width, height=20, color_system=None)
+        with BenchScreen(progress, "ws://x", console) as screen:
+            screen.draw()
+            lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()
+        assert any(line.startswith("pings and sound") for line in lines), width
+        assert max(map(len, lines)) <= width

@@ -102,3 +102,27 @@ def test_it_is_what_main_runs(capsys: pytest.CaptureFixture[str]) -> None:
             run(["--version"])
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["tlak"], "talk"),
+        (["talk", "ws://localhost", "--patince", "3"], "--patience"),
+        (["serve", "--ears", "whispr"], "whisper"),
+        (["demo", "--scripetd"], "--scripted"),
+    ],
+)
+def test_what_was_probably_meant(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"(did you mean {meant}?)" in capsys.readouterr().err
+
+
+def test_nothing_is_meant_by_nonsense(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["xyzzy"], ["devices", "--xyzzy"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert "did you mean" not in capsys.readouterr().err

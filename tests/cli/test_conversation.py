@@ -12,7 +12,6 @@ from tests.patience import PATIENCE
 from tests.peer import Peer, unused_port
 from voicews import Backoff, ClientConfig, ConnectFailed, ConnectionClosed
 from voicews.cli.conversation import Conversation
-from voicews.cli.failures import CommandFailed
 from voicews.dialects.plain import Plain
 
 
@@ -66,12 +65,16 @@ def test_no_figures_of_what_never_was(capsys: pytest.CaptureFixture[str]) -> Non
     assert not talk.connected
 
 
-def test_a_terminal_needs_rich_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_rich_gets_plain_lines_and_a_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.delitem(sys.modules, "voicews.cli.screen", raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm-256color")
-    with pytest.raises(CommandFailed, match="pip install 'voicews\\[cli\\]'"):
-        conversation("ws://localhost")
+    conversation("ws://localhost")
+    (note,) = capsys.readouterr().err.splitlines()
+    assert 'pip install ".[cli]"' in note
     conversation("ws://localhost", plain=True)
     conversation("ws://localhost", json=True)
+    assert not capsys.readouterr().err

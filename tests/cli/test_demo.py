@@ -60,7 +60,7 @@ def test_the_assistant_is_not_installed(
     for name in ("websockets", "voicews.assistant.link"):
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["demo"]) == 1
-    assert "pip install voicews[assistant]" in capsys.readouterr().err.splitlines()[-1]
+    assert 'pip install ".[assistant]"' in capsys.readouterr().err.splitlines()[-1]
 
 
 def _speaker_only(probe: bool) -> list[Device]:
@@ -103,7 +103,7 @@ def test_devices_that_do_not_open_lead_to_the_script_unless_they_were_named(
     monkeypatch.setattr(demo, "_scripted", lambda *_: 0)
     light = ["--ears", "pocketsphinx", "--voice", "flite"]
     assert main(["demo", *light]) == 0
-    assert "the microphone is gone: going on with recorded speech" in capsys.readouterr().err
+    assert "the microphone is gone; going on with recorded speech" in capsys.readouterr().err
     assert main(["demo", "--mic", "0", *light]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("voicews: the microphone is gone")
 
@@ -120,7 +120,7 @@ def test_without_a_loudspeaker_written_questions_are_answered_all_the_same(
     assert main(["demo", "--text", "What is two plus two?", *light]) == 0
     out, err = capsys.readouterr()
     assert "voice  Two plus two is four." in out
-    assert err.count("no loudspeaker here: the answers are shown and not heard") == 1
+    assert err.count("no loudspeaker here; the answers are shown and not heard") == 1
 
 
 # -- Ctrl+C at any moment -----------------------------------------------------------------------------

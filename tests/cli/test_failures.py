@@ -19,7 +19,7 @@ from voicews import (
     VoicewsError,
 )
 from voicews.audio.portaudio import choose
-from voicews.cli.failures import CommandFailed, advice, one_line
+from voicews.cli.failures import CommandFailed, advice, in_words, joined, one_line
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,60 @@ def test_a_proxy_is_spoken_of_as_the_command_does(told: str) -> None:
     line = one_line(ProxyFailed(f"the proxy p:1 {told}", fatal=True))
     assert "ProxySettings" not in line
     assert line.endswith("(check --proxy, and the name and password in it if it wants them)")
+
+
+def test_settings_are_called_as_the_command_does() -> None:
+    for said, wanted in {
+        "OpenAIRealtime.model is missing": "--set model is missing",
+        "Plain.url is 'x'": "the URL is 'x'",
+        "Request.url has a blank": "the URL has a blank",
+        "Request.headers['X-A'] must be a str": "--header X-A must be a str",
+        "GeminiLive.key is not a key": "the key is not a key",
+        "TlsSettings.ca_file is 'x'": "--ca-file is 'x'",
+        "ProxySettings.url must be": "--proxy must be",
+        "h:1 did not answer within Timeouts.connect": "h:1 did not answer in time",
+        "it was not there within Timeouts.fetch (5 s)": "it was not there within 5 s",
+        "a message has more than Limits.fragments (9)": "a message has more than 9",
+    }.items():
+        assert in_words(said) == wanted
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "hint"),
+    [
+        ("wss://h:1", ConnectFailed("h:1 hung up during the TLS handshake"), "begins with ws://"),
+        ("wss://h:1", TlsFailed("no: it does not speak TLS there"), "begins with ws://"),
+        ("ws://h:1", ConnectFailed("the WebSocket handshake with h:1 failed: reset"), "begins with wss://"),
+        ("ws://h:1", RemoteProtocolError("what answered the handshake is not HTTP"), "begins with wss://"),
+        ("ws://h:1", HandshakeRejected(400), "begins with wss://"),
+    ],
+)
+def test_the_other_scheme_is_suggested(url: str, error: VoicewsError, hint: str) -> None:
+    assert hint in one_line(error, url)
+    assert hint not in one_line(error, url.replace("wss", "ws") if "wss" in url else "wss://h:1")
+
+
+def test_what_is_suggested_already_is_not_said_again() -> None:
+    told = one_line(TlsFailed("no: it does not speak TLS there; is it a ws:// server?"), "wss://h:1")
+    assert told.count("ws://") == 1
+    assert "certificate" not in told
+
+
+def test_a_proxy_that_is_not_there_is_not_the_server() -> None:
+    told = one_line(ConnectFailed("the proxy p:1 cannot be reached: Connection refused; is it running?"))
+    assert told == (
+        "the proxy p:1 cannot be reached: Connection refused "
+        "(check --proxy, and the name and password in it if it wants them)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "both"),
+    [
+        ("it is gone", "it is gone; attempt 1"),
+        ("is it there?", "is it there? Attempt 1"),
+        ("It is gone.", "It is gone. Attempt 1"),
+    ],
+)
+def test_two_parts_of_a_line(first: str, both: str) -> None:
+    assert joined(first, "attempt 1") == both

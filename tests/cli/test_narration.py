@@ -8,6 +8,7 @@ from voicews import (
     AudioReceived,
     CallbackError,
     Connected,
+    ConnectFailed,
     ConnectionClosed,
     DeviceLost,
     DeviceLostError,
@@ -115,6 +116,15 @@ def test_what_was_lost_meanwhile_is_told_once() -> None:
 
 def test_a_connection_that_never_came_about_says_why_each_time() -> None:
     refused = OSError("refused")
+    asking = ConnectFailed("h:1 cannot be reached: refused; is it there?")
+    assert told(Reconnecting(1, 1.0, asking)) == [
+        "link   h:1 cannot be reached: refused; is it there? Attempt 1 in 1.0 s"
+    ]
+    advised = ConnectFailed("h:1 cannot be reached: refused; is the server running?")
+    assert told(Reconnecting(1, 1.0, advised)) == [
+        "link   h:1 cannot be reached: refused; attempt 1 in 1.0 s"
+    ]
+    assert told(ReconnectFailed(0, refused)) == []
     assert told(Reconnecting(1, 1.0, refused), ReconnectFailed(1, refused)) == [
         "link   refused; attempt 1 in 1.0 s",
         "link   given up after 1 more attempt",
@@ -190,15 +200,15 @@ def test_figures_fit_80_columns() -> None:
     lines = told(figures)
     assert lines[1:] == [
         "3 answers in 12.3 s",
-        "round trip of a ping (median)           0.4 ms",
-        "end of speech -> first sound (median)   400 ms",
-        "server heard the end -> first sound     310 ms",
-        "frames sent / dropped                   1234 / 0",
-        "reconnects                              1",
+        "round trip of a ping (median)         0.4 ms",
+        "end of speech -> first sound (median) 400 ms",
+        "server heard the end -> first sound   310 ms",
+        "frames sent / dropped                 1234 / 0",
+        "reconnects                            1",
     ]
     without = told(Figures(1.0, 0, None, None, None, 0, 0, 0))
     assert "end of speech -> first sound (median)" not in "\n".join(without)
-    assert "round trip of a ping (median)           not measured" in without
+    assert "round trip of a ping (median)         not measured" in without
 
 
 def test_scores_and_verdict_fit_80_columns() -> None:

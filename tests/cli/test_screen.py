@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from tests.cli.answering import tone
@@ -108,6 +109,52 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     lines = picture.drawn().splitlines()
     assert max(map(len, lines)) <= width
     assert any(line.startswith("you    …") and line.endswith("word") for line in lines)
+    picture.screen.stop()
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.CONNECTED, State.RECONNECTING])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_nothing_is_cut_in_two_at_any_width(state: State, encoding: str) -> None:
+    whole = re.compile(
+        r"[●*] (\w+)( +mic ([━╸─#.-]{4,12})  ?(?:speaker|spk) ([━╸─#.-]{4,12})(  rtt 12.35 s)?(  0:00)?)?"
+    )
+    cells = []
+    for width in range(20, 201):
+        picture = Picture(width=width, encoding=encoding)
+        picture.rtt = 12.3456
+        picture.screen.show(StateChanged(State.IDLE, state))
+        line = picture.now()
+        picture.screen.stop()
+        assert len(line) < width
+        shown = whole.fullmatch(line)
+        assert shown, (width, line)
+        assert shown[1] == state.value
+        assert len(shown[3] or "") == len(shown[4] or "")
+        assert bool(shown[5]) <= bool(shown[6]) <= bool(shown[3])
+        cells.append(len(shown[3] or ""))
+        assert shown[3] or width < 34, line
+        assert shown[5] or width < 75, line
+    assert cells[50 - 20] >= 6
+    assert cells[-1] == 12
+
+
+@pytest.mark.parametrize("width", [80, 50, 30])
+def test_the_figures_are_broken_between_words(width: int) -> None:
+    picture = Picture(width=width)
+    picture.screen.show(Figures(3.0, 2, None, None, None, 100, 0, 0))
+    lines = [line.rstrip() for line in picture.drawn().splitlines()]
+    assert max(map(len, lines)) <= width
+    assert ("server heard the end -> first sound   not measured" in lines) is (width >= 50)
+    assert " ".join(lines).split().count("measured") == 2
+    picture.screen.stop()
+
+
+@pytest.mark.parametrize("width", [20, 33, 80])
+def test_letters_of_two_columns(width: int) -> None:
+    picture = Picture(width=width)
+    picture.screen.show(Token("こんにちは、" * 20))
+    (line,) = (line for line in picture.drawn().splitlines() if line.startswith("voice"))
+    assert width - 3 <= cell_len(line) < width
     picture.screen.stop()
 
 

@@ -186,7 +186,7 @@ def test_verbose_shows_the_log_and_the_traceback(server: Peer, capsys: pytest.Ca
 
 def test_a_microphone_that_is_not_there(server: Peer, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["talk", server.url, "--mic", "no such thing"]) == 1
-    assert "`voicews devices` lists what there is" in failure(capsys)
+    assert "`voicews devices` lists them" in failure(capsys)
 
 
 # -- as a process -----------------------------------------------------------------------------------
@@ -330,8 +330,11 @@ def test_a_key_that_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: py
     [
         (["--dialect", "klingon"], "home-assistant-assist, openai-realtime, plain"),
         (["--dialect", "deepgram"], "deepgram-agent or deepgram-listen"),
-        (["--dialect", "vosk", "--set", "modle=x"], "no setting 'modle'; it has url, input_format"),
-        (["--dialect", "gemini", "--set", "key=k"], "--set model=…"),
+        (
+            ["--dialect", "vosk", "--set", "modle=x"],
+            "no setting 'modle' (did you mean model?); it has url, input_format",
+        ),
+        (["--dialect", "gemini", "--set", "key=k"], "--set model=gemini-"),
         (["--dialect", "vosk", "--resume"], "no setting 'resume'"),
         ([], "Give its URL"),
     ],

@@ -181,12 +181,22 @@ def test_a_dumb_terminal_gets_lines(server: Peer, tmp_path: Path) -> None:
         terminal.close()
 
 
-def test_without_rich_a_plain_error_says_what_to_do(server: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["talk", "--text", "Hm?"], "That was all."),
+        (["bench", "--seconds", "3", "--burst", "0"], "came back"),
+    ],
+)
+def test_without_rich_there_are_plain_lines_and_a_note(
+    server: Peer, tmp_path: Path, arguments: list[str], shown: str
+) -> None:
     (tmp_path / "rich.py").write_text("raise ImportError('no rich here')\n")
-    terminal = Terminal("talk", server.url, cwd=tmp_path)
+    terminal = Terminal(*arguments, server.url, cwd=tmp_path)
     try:
-        assert terminal.end() == 1
-        assert "pip install 'voicews[cli]'" in terminal.seen
-        assert "Traceback" not in terminal.seen
+        assert terminal.end() == 0
+        assert terminal.seen.count('pip install ".[cli]"') == 1
+        assert shown in terminal.seen
+        assert "\x1b" not in terminal.seen
     finally:
         terminal.close()

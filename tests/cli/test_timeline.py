@@ -85,7 +85,7 @@ def test_a_part_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert "the recording is 1:10 long" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["timeline", str(path), "--from", "soon"])
-    assert "'soon' is no time" in capsys.readouterr().err
+    assert "'soon' is not a time" in capsys.readouterr().err
 
 
 def test_a_recording_longer_than_a_picture(
@@ -108,7 +108,9 @@ def test_without_matplotlib_it_says_what_to_install(
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["timeline", str(path)]) == 1
-    assert capsys.readouterr().err == "voicews: pictures need matplotlib: pip install 'voicews[plot]'\n"
+    assert capsys.readouterr().err == (
+        'voicews: pictures need matplotlib: run `pip install ".[plot]"` in the checkout of voicews\n'
+    )
 
 
 def test_where_there_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_what_is_compressed(kind: str, channels: int) -> None:
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(FormatUnsupported, match=r"pip install voicews\[mp3\]") as refused:
+    with pytest.raises(FormatUnsupported, match=r'pip install "\.\[mp3\]"') as refused:
         file_sound(encoded("FLAC"))
     assert isinstance(refused.value.__cause__, ImportError)
 

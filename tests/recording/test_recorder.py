@@ -9,6 +9,7 @@ import threading
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from voicews import (
     ClientConfig,
     ConfigError,
     Connected,
+    Event,
     InvalidState,
     PlaybackFinished,
     Recorder,
@@ -231,7 +233,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_opened(
 ) -> None:
     (tmp_path / "taken").touch()
     voice = client(server.url, tmp_path / "taken")
-    with pytest.raises(RecordingError, match=r"cannot record in .*taken: File exists; choose another folder"):
+    with pytest.raises(
+        RecordingError, match=r"cannot record in .*taken: it is a file; choose another folder"
+    ):
         voice.open()
     assert not server.calls
 
@@ -249,11 +253,27 @@ def test_one_recorder_serves_one_client_at_a_time(server: Peer, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "options", [{"rate": 1}, {"part": 0}, {"part": float("nan")}, {"part": float("inf")}]
+    "options",
+    [{"rate": 1}, {"part": 0}, {"part": float("nan")}, {"part": float("inf")}, {"part": "1"}, {"part": True}],
 )
-def test_wrong_settings(options: dict[str, float], tmp_path: Path) -> None:
+def test_wrong_settings(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        Recorder(tmp_path, **options)  # type: ignore[arg-type]
+        Recorder(tmp_path, **options)
+
+
+@pytest.mark.parametrize("folder", [5, None, b"kept", "", "a\0b", ["kept"]])
+def test_a_folder_that_is_no_path(folder: Any) -> None:
+    with pytest.raises(ConfigError, match=r"`folder` is .*; it must be a path, such as"):
+        Recorder(folder)
+
+
+def test_what_is_no_event_is_refused_where_it_is_given(tmp_path: Path) -> None:
+    recorder: Any = Recorder(tmp_path)
+    for wrong in (5, "event", None, Event):
+        with pytest.raises(ConfigError, match="must be an Event"):
+            recorder.write(wrong)
+    with pytest.raises(ConfigError, match="must be a string"):
+        recorder.note(5)
 
 
 def test_a_part_longer_than_any_file_makes_files_as_long_as_they_can_be(server: Peer, tmp_path: Path) -> None:

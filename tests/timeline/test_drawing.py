@@ -71,6 +71,34 @@ def test_no_letters_cover_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all(box.x0 >= 0 and box.x1 <= width + 1 for _, box in boxes)
 
 
+def test_a_part_counts_what_is_drawn_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = Tape(60)
+    tape.turn(2, "One?", "One.")
+    tape.tell(20, "Disconnected", generation=1, error=ERROR)
+    tape.tell(21, "Connected", generation=2, resumed=True)
+    tape.turn(30, "Two?", "Two.", thinking=3.0)
+    tape.turn(50, "Three?", "Three.")
+    recording = Recording(tape.save(tmp_path))
+
+    def head(**part: float) -> str:
+        texts = [text.get_text() for text in texts_of(recording, monkeypatch, **part)]
+        return " ".join(texts[: texts.index("you")])
+
+    whole = head()
+    assert "3 answers" in whole
+    assert "link away once" in whole
+    assert " of 1:00" not in whole
+    part = head(first=28.0, last=45.0)
+    assert "0:28 to 0:45 of 1:00 · 1 answer ·" in part
+    assert "link away" not in part
+    slow = re.search(r"wait ([\d.]+) s \(median\), ([\d.]+) s \(longest\)", part)
+    assert slow
+    assert slow[1] == slow[2]
+    assert float(slow[1]) > 3
+    assert "0 answers" in head(first=19.0, last=25.0)
+    assert "link away once" in head(first=19.0, last=25.0)
+
+
 def test_why_an_answer_came_late_is_written_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +135,37 @@ def test_the_name_of_a_wait_stays_within_the_picture(tmp_path: Path, monkeypatch
     texts = texts_of(Recording(tape.save(tmp_path)), monkeypatch, last=7.6)
     (name,) = [text for text in texts if text.get_text() == "1: 0.85 s"]
     assert name.get_window_extent().x1 < name.figure.bbox.width  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (0.0, None, "1:00 · 3 answers · wait 0.85 s (median), 2.65 s (longest) · link away once"),
+        (0.0, 20.0, "0:00 to 0:20 of 1:00 · 1 answer · wait 0.85 s (median), 0.85 s (longest)"),
+        (
+            20.0,
+            60.0,
+            "0:20 to 1:00 of 1:00 · 2 answers · wait 1.75 s (median), 2.65 s (longest) · link away once",
+        ),
+        (36.0, 38.0, "0:36 to 0:38 of 1:00 · 0 answers · link away once"),
+        (46.0, 48.0, "0:46 to 0:48 of 1:00 · 0 answers"),
+    ],
+)
+def test_what_is_counted_is_what_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: float, last: float | None, told: str
+) -> None:
+    tape = Tape(60)
+    tape.turn(5.0, "One?", "One.")
+    tape.turn(25.0, "Two?", "Two.", thinking=2.0)
+    tape.tell(36.5, "Disconnected", generation=1, error=ERROR)
+    tape.tell(37.0, "Connected", generation=2, resumed=True)
+    tape.turn(50.0, "Three?", "Three.")
+    texts = texts_of(Recording(tape.save(tmp_path)), monkeypatch, first=first, last=last)
+    said = [text.get_text() for text in texts]
+    head = said[1 : 1 + (len(told) > 60) + 1]
+    assert " ".join(head).removeprefix("2026-11-22 20:00 UTC · ").startswith(told)
+    answers = sum(word in said for word in ("One.", "Two.", "Three."))
+    assert f"{answers} answer" in told
 
 
 def test_the_letters_of_an_svg_are_as_large_as_they_were_measured(tmp_path: Path) -> None:

@@ -72,6 +72,17 @@ def test_a_folder_without_any(tmp_path: Path) -> None:
         find(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("away", "there is no folder and no recording"), ("x.txt", "is not a recording")]
+)
+def test_what_is_not_there_is_called_as_it_was_typed(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "x.txt").touch()
+    with pytest.raises(RecordingError, match=told) as refused:
+        find(tmp_path / name)
+    assert str(tmp_path / name) in str(refused.value)
+    assert "away." not in str(refused.value)
+
+
 def test_what_is_no_recording(path: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"^cannot read .*away.jsonl: No such file or directory$"):
         Recording(tmp_path / "away.wav")
@@ -79,11 +90,11 @@ def test_what_is_no_recording(path: Path, tmp_path: Path) -> None:
     good = events.read_text()
     for bad in ("no JSON", "[]", '{"event": "Token"}', '{"at": 1}', '{"event": "A", "at": "soon"}'):
         events.write_text(f"{bad}\n{good}")
-        with pytest.raises(RecordingError, match="line 1, is no event"):
+        with pytest.raises(RecordingError, match="line 1, is not an event"):
             Recording(path)
     events.write_text(good)
     path.write_bytes(b"RIFF and so on")
-    with pytest.raises(RecordingError, match="is no recording of voicews"):
+    with pytest.raises(RecordingError, match="is not a recording of voicews"):
         Recording(path)
     path.unlink()
     with pytest.raises(RecordingError, match=r"cannot read .*wav: No such file"):

@@ -1,6 +1,6 @@
 """The embedded assistant: a local voice server, and what it hears, thinks and speaks with.
 
-It needs the extra of the same name, ``pip install voicews[assistant]``; importing this
+It needs the extra of the same name, ``pip install ".[assistant]"`` in the checkout; importing this
 package does not.
 """
 

@@ -187,7 +187,7 @@ class Listener:
                 create_connection=_Connection,
             )
         except OSError as error:
-            raise TransportError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise TransportError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
         self._server.socket.setblocking(False)
         self._wake_reader, self._wake_writer = socket.socketpair()
 
@@ -254,3 +254,8 @@ def _same_origin(headers: Headers) -> bool:
     """Whether no foreign web page is behind this: a browser lets any page connect to localhost."""
     origin = headers.get("Origin")
     return origin is None or urlsplit(origin).netloc == headers.get("Host")
+
+
+def _reason(error: OSError) -> str:
+    # Python's own create_server() adds a remark with a tuple to it.
+    return (error.strerror or str(error)).partition(" (while attempting")[0]

@@ -18,6 +18,7 @@ from voicews.assistant.turns import TurnDetector
 from voicews.assistant.voice import Voice, load_voice
 from voicews.deadline import Deadline
 from voicews.errors import BackendMissing, ConfigError, InvalidState, ShutdownTimeout
+from voicews.extras import extra_command
 
 if TYPE_CHECKING:
     from voicews.assistant.link import Gate, Link, Listener, Tap
@@ -119,7 +120,9 @@ class AssistantServer:
         try:
             from voicews.assistant.link import Gate, Listener
         except ImportError as error:
-            raise BackendMissing("the assistant's server needs: pip install voicews[assistant]") from error
+            raise BackendMissing(
+                f"the assistant's server needs websockets: {extra_command('assistant')}"
+            ) from error
         began = time.monotonic()
         ears, voice = self._wanted_ears, self._wanted_voice
         self._ears = load_ears(ears, model_dir=self._model_dir) if isinstance(ears, str) else ears

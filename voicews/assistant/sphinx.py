@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicews.errors import AudioError, BackendMissing
+from voicews.extras import extra_command
 
 __all__ = ["GRAMMAR", "PocketsphinxEars", "PocketsphinxHearing"]
 
@@ -71,7 +72,9 @@ class PocketsphinxEars:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise BackendMissing("the pocketsphinx ears need: pip install voicews[assistant]") from error
+            raise BackendMissing(
+                f"the pocketsphinx ears need pocketsphinx: {extra_command('assistant')}"
+            ) from error
         model = pocketsphinx.get_model_path
         try:
             common = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from voicews.assistant.ears import RATE
 from voicews.errors import BackendMissing, ConfigError
+from voicews.extras import extra_command
 
 __all__ = ["TurnDetector", "TurnEnded", "TurnSound", "TurnStarted"]
 
@@ -66,7 +67,9 @@ class TurnDetector:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise BackendMissing("hearing when a turn ends needs: pip install voicews[assistant]") from error
+            raise BackendMissing(
+                f"hearing when a turn ends needs pocketsphinx: {extra_command('assistant')}"
+            ) from error
         self._vad: Any = pocketsphinx.Vad(3, RATE, _FRAME)
         self._hangover = max(2, round(hangover / _FRAME))
         self._rest = bytearray()

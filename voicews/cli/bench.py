@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicews.cli.arguments import HelpFormatter, add_verbosity, seconds
 from voicews.cli.bench_plot import plot, require_plotting
 from voicews.cli.bench_report import report, to_json
-from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
-from voicews.cli.measurement import Measurement
+from voicews.cli.failures import EXIT_CODES, OK, without_rich
+from voicews.cli.files import require_apart
+from voicews.cli.measurement import Measurement, Progress
 from voicews.cli.server_options import DIALECTS, add_server_options, described_server, described_way
+from voicews.cli.streams import json_for, tell
 from voicews.commands import SendAudio
 from voicews.dialects.base import bare_url
 from voicews.errors import ConfigError
+
+if TYPE_CHECKING:
+    from voicews.cli.bench_screen import BenchScreen
 
 __all__ = ["add_parser", "run"]
 
@@ -81,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         VoicewsError: it failed; what was measured by then has been told.
     """
     if arguments.plot is not None:
+        require_apart("--plot", arguments.plot, {"--ca-file": arguments.ca_file})
         require_plotting(arguments.plot)
     dialect = described_server(arguments)
     if SendAudio not in dialect.accepts:
@@ -91,26 +98,31 @@ def run(arguments: argparse.Namespace) -> int:
     server = bare_url(arguments.url) if arguments.url else type(dialect).__name__
     shown = not (arguments.json or arguments.plain or arguments.verbose) and sys.stdout.isatty()
     progress = measurement.progress
+    screen = _screen(progress, server) if shown else None
     try:
-        if shown:
-            _run_on_screen(measurement, server)
+        if screen is not None:
+            with screen:
+                measurement.run(screen.draw)
         else:
             measurement.run(lambda: None)
     finally:
-        if progress.connect is not None and not shown:
-            for line in [to_json(progress, server)] if arguments.json else report(progress, server):
+        if progress.connect is not None and screen is None:
+            for line in (
+                [json_for(sys.stdout, to_json(progress, server))]
+                if arguments.json
+                else report(progress, server)
+            ):
                 print(line, flush=True)
         if progress.connect is not None and arguments.plot is not None:
             plot(progress, server, arguments.plot)
     return OK
 
 
-def _run_on_screen(measurement: Measurement, server: str) -> None:
+def _screen(progress: Progress, server: str) -> BenchScreen | None:
+    """The live display; None where rich is not installed."""
     try:
         from voicews.cli.bench_screen import BenchScreen
-    except ImportError as error:
-        raise CommandFailed(
-            f'the terminal\'s display needs rich: pip install "voicews[cli]", or give --plain ({error})'
-        ) from error
-    with BenchScreen(measurement.progress, server) as screen:
-        measurement.run(screen.draw)
+    except ImportError:
+        tell(without_rich())
+        return None
+    return BenchScreen(progress, server)

@@ -8,6 +8,8 @@ from voicews.cli.bench_report import Spread
 from voicews.cli.failures import CommandFailed
 from voicews.cli.measurement import Progress
 from voicews.cli.narration import milliseconds
+from voicews.errors import ConfigError
+from voicews.extras import extra_command
 
 __all__ = ["plot", "require_plotting"]
 
@@ -19,16 +21,17 @@ def require_plotting(path: Path) -> None:
     """Refuse early what could only fail after the measurement.
 
     Raises:
-        CommandFailed: the file's name, its folder, or a library that is missing.
+        ConfigError: the file's name ends otherwise.
+        CommandFailed: its folder, or a library that is missing.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise CommandFailed(f"--plot writes {', '.join(_FORMATS)}, but {path.name!r} ends otherwise")
+        raise ConfigError(f"--plot {path} must end in {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}")
     if not path.absolute().parent.is_dir():
         raise CommandFailed(f"--plot cannot write {path}: there is no such folder")
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise CommandFailed(f'--plot needs matplotlib: pip install "voicews[plot]" ({error})') from error
+        raise CommandFailed(f"--plot needs matplotlib: {extra_command('plot')}") from error
 
 
 def plot(progress: Progress, server: str, path: Path) -> None:

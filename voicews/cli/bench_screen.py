@@ -50,12 +50,14 @@ class BenchScreen:
     def draw(self) -> None:
         """Show what there is."""
         row = Table.grid(padding=(0, 1))
-        row.add_row(
-            Text(f"{self._progress.phase:<16}", "dim"),
-            ProgressBar(total=1.0, completed=self._progress.share, width=30),
-            Text("Ctrl+C ends it", "dim"),
-        )
-        self._live.update(Group(self._report(), Text(), row), refresh=True)
+        phase, end = Text(f"{self._progress.phase:<16}", "dim"), Text("Ctrl+C ends it", "dim")
+        bar = min(30, self._console.width - len(phase) - len(end) - 4)
+        if bar >= 5:
+            row.add_row(phase, ProgressBar(total=1.0, completed=self._progress.share, width=bar), end)
+        else:
+            row.add_row(phase)
+        # First: a report that is longer than the terminal is high is cut at its end.
+        self._live.update(Group(row, Text(), self._report()), refresh=True)
 
     def _report(self) -> Text:
         ascii_only = self._console.options.ascii_only

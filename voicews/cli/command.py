@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
+import re
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import TextIO
+from typing import Any, NoReturn, TextIO
 
 from voicews.cli import bench, demo, devices, serve, talk, timeline
 from voicews.cli.arguments import HelpFormatter, log_level
+from voicews.cli.dialects import did_you_mean
 from voicews.cli.failures import BROKEN_PIPE, EXIT_CODES, FAILED, USAGE, one_line
+from voicews.cli.streams import prepare, settle, tell
 from voicews.errors import ConfigError, VoicewsError
 from voicews.printable import printable
 
@@ -43,8 +45,31 @@ def _version() -> str:
         return "unknown"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says when its help cannot be written; argparse itself passes over that."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:
+            print(message, end="", file=file)
+        else:
+            super()._print_message(message, file)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"{message}{_meant(self, message)}")
+
+
+def _meant(parser: argparse.ArgumentParser, message: str) -> str:
+    if choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+        return did_you_mean(choice[1], {one: one for one in re.findall(r"[\w-]+", choice[2])})
+    if option := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+        commands = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+        known = {name for one in commands for sub in one.values() for name in sub._option_string_actions}
+        return did_you_mean(option[1], {one: one for one in known if one.startswith("--")})
+    return ""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="voicews",
         description="Spoken conversations over one WebSocket.",
         epilog=_EXAMPLES,
@@ -59,27 +84,45 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str] | None) -> int:
     """See :func:`voicews.cli.main`."""
+    if not prepare():
+        tell("voicews: standard output is closed: nothing is shown")
+    lost: OSError | None = None
+    try:
+        code = _run(argv)
+    except SystemExit as ended:  # argparse has printed something
+        lost = settle()
+        if lost is not None and not ended.code:
+            raise SystemExit(_unwritten(lost)) from lost
+        raise
+    except OSError as error:
+        lost = error
+    finally:
+        # Whatever is still held back would fail again at the interpreter's end.
+        lost = settle() or lost
+    return code if lost is None else _unwritten(lost)
+
+
+def _unwritten(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    what = "standard output" if error.filename is None else str(error.filename)
+    tell(f"voicews: cannot write to {printable(what)}: {error.strerror or error}")
+    return FAILED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     with _logging(arguments.verbose), _plain_warnings():
-        return _run(arguments)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # Whatever is still in the buffer would fail again at the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except VoicewsError as error:
-        if arguments.verbose:
-            shown = "".join(traceback.format_exception(error))
-            print(printable(shown, lines=True), end="", file=sys.stderr)
-        told = one_line(error, getattr(arguments, "url", None), getattr(arguments, "keys", ()))
-        print(f"voicews: {printable(told)}", file=sys.stderr)
-        return USAGE if type(error) is ConfigError else FAILED
+        try:
+            code: int = arguments.run(arguments)
+        except VoicewsError as error:
+            if arguments.verbose:
+                shown = "".join(traceback.format_exception(error))
+                tell(printable(shown, lines=True).rstrip("\n"))
+            told = one_line(error, getattr(arguments, "url", None), getattr(arguments, "keys", ()))
+            tell(f"voicews: {printable(told)}")
+            code = USAGE if type(error) is ConfigError else FAILED
+    return code
 
 
 class _Formatter(logging.Formatter):
@@ -118,8 +161,8 @@ def _plain_warnings() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        del category, filename, lineno, line
-        print(f"voicews: warning: {printable(str(message))}", file=file or sys.stderr)
+        del category, filename, lineno, file, line
+        tell(f"voicews: warning: {printable(str(message))}")
 
     before = warnings.showwarning
     warnings.showwarning = show

@@ -7,15 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from voicews.audio import AudioSink, AudioSource
 from voicews.cli.announcements import Figures, Note
 from voicews.cli.display import Display, Renderer
-from voicews.cli.failures import CommandFailed
+from voicews.cli.failures import without_rich
 from voicews.cli.json_lines import JsonLines
 from voicews.cli.lines import Lines
 from voicews.cli.meter import Meter, MeteredSink, MeteredSource
 from voicews.cli.recorded_speech import RecordedSpeech
+from voicews.cli.streams import tell
 from voicews.cli.turns import Turns
 from voicews.client import VoiceClient
 from voicews.config import ClientConfig
@@ -46,9 +48,7 @@ class Conversation:
         json: show JSON lines.
         plain: show plain lines also on a terminal.
         record: the folder of a recording.
-
-    Raises:
-        CommandFailed: the terminal's display needs rich, and it is not installed.
+        out: where it is shown; None is standard output.
 
     Attributes:
         client: the client.
@@ -66,6 +66,7 @@ class Conversation:
         json: bool = False,
         plain: bool = False,
         record: Path | None = None,
+        out: TextIO | None = None,
     ) -> None:
         self._recorder = None if record is None else Recorder(record)
         microphone, speaker = Meter(), Meter()
@@ -81,7 +82,7 @@ class Conversation:
         self.over = False
         self._welcomed = False
         self._events = EventStream(Event, _HELD)
-        renderer = _renderer(json, plain, microphone, speaker, self._rtt)
+        renderer = _renderer(out or sys.stdout, json, plain, microphone, speaker, self._rtt)
         self._display = Display(renderer, broken=self.client.close)
         self.client.on(Event, self._hear)
 
@@ -197,18 +198,17 @@ class Conversation:
 
 
 def _renderer(
-    json: bool, plain: bool, microphone: Meter, speaker: Meter, rtt: Callable[[], float | None]
+    out: TextIO, json: bool, plain: bool, microphone: Meter, speaker: Meter, rtt: Callable[[], float | None]
 ) -> Renderer:
     if json:
-        return JsonLines(sys.stdout)
+        return JsonLines(out)
     # Nothing can be drawn on a dumb terminal, such as Emacs' shell or many a CI's.
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    if plain or dumb or not sys.stdout.isatty():
-        return Lines(sys.stdout)
+    if plain or dumb or out is not sys.stdout or not out.isatty():
+        return Lines(out)
     try:
         from voicews.cli.screen import Screen
-    except ImportError as error:
-        raise CommandFailed(
-            "the live display needs rich: pip install 'voicews[cli]'; --plain and --json do without"
-        ) from error
+    except ImportError:
+        tell(without_rich())
+        return Lines(out)
     return Screen(microphone, speaker, rtt)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from voicews.audio import AudioSink, AudioSource, NullSink, Speaker, WavSink, devices, loudspeakers
 from voicews.backoff import Backoff
@@ -20,11 +19,13 @@ from voicews.cli.arguments import (
     count,
 )
 from voicews.cli.conversation import Conversation
-from voicews.cli.failures import EXIT_CODES, FAILED, OK, USAGE
+from voicews.cli.failures import EXIT_CODES, FAILED, OK, USAGE, brief, joined
+from voicews.cli.files import standard_files, text_of
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
 from voicews.cli.recorded_speech import RecordedSpeech
 from voicews.cli.signals import Stopped, held
 from voicews.cli.sound import loudspeaker, microphone, without_devices
+from voicews.cli.streams import tell
 from voicews.config import AudioFormat, ClientConfig
 from voicews.dialects.plain import Plain
 from voicews.errors import AudioError, DeviceNotFound
@@ -111,22 +112,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.scripted and (
         arguments.mic is not None or arguments.speaker is not None or arguments.input or arguments.text
     ):
-        print(
+        tell(
             "voicews demo: --scripted brings its own speech and writes to a file; it goes with "
-            "--output and --record only",
-            file=sys.stderr,
+            "--output and --record only"
         )
         return USAGE
+    with standard_files(arguments) as out:
+        arguments.text = [text_of(text) for text in arguments.text]
+        return _demonstrate(arguments, out)
+
+
+def _demonstrate(arguments: argparse.Namespace, out: TextIO) -> int:
     with held():
         from voicews.assistant import AssistantConfig, AssistantServer
 
+    arguments.out = out
     server = AssistantServer(
         ears=arguments.ears,
         voice=arguments.voice,
         config=AssistantConfig(interruptible=arguments.interruptions),
     )
     try:
-        print("starting a voice server on this computer…", file=sys.stderr, flush=True)
+        tell("starting a voice server on this computer…")
         with held():
             server.start()
         return _talk(server, arguments)
@@ -141,12 +148,12 @@ def _talk(server: AssistantServer, arguments: argparse.Namespace) -> int:
     if named or not is_live(arguments):
         return _live(server, arguments)
     if lacking := _lacking(arguments.output):
-        print(f"{lacking}: going on with recorded speech", file=sys.stderr, flush=True)
+        tell(joined(lacking, "going on with recorded speech"))
         return _scripted(server, arguments)
     try:
         return _live(server, arguments)
     except AudioError as error:
-        print(f"{error}: going on with recorded speech", file=sys.stderr, flush=True)
+        tell(joined(brief(error), "going on with recorded speech"))
         return _scripted(server, arguments)
 
 
@@ -158,7 +165,7 @@ def _lacking(output: Path | None) -> str:
         if not any(device.inputs for device in devices(probe=False)):
             return "no microphone here"
     except AudioError as error:
-        return str(error)
+        return brief(error)
     return "" if output is not None else _no_loudspeaker()
 
 
@@ -169,7 +176,7 @@ def _no_loudspeaker() -> str:
     except DeviceNotFound:
         return "no loudspeaker here"
     except AudioError as error:
-        return str(error)
+        return brief(error)
 
 
 def _conversation(
@@ -186,6 +193,7 @@ def _conversation(
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
         record=arguments.record,
+        out=arguments.out,
     )
 
 
@@ -195,11 +203,7 @@ def _live(server: AssistantServer, arguments: argparse.Namespace) -> int:
     sink = loudspeaker(arguments.speaker, arguments.output)
     unchecked = arguments.mic is not None or not live
     if unchecked and arguments.speaker is None and isinstance(sink, Speaker) and (why := _no_loudspeaker()):
-        print(
-            f"{why}: the answers are shown and not heard; --output FILE.wav keeps their sound",
-            file=sys.stderr,
-            flush=True,
-        )
+        tell(joined(why, "the answers are shown and not heard; --output FILE.wav keeps their sound"))
         sink = NullSink()
     conversation = _conversation(server, microphone(arguments.mic) if live else speech, sink, arguments)
     try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 
 from voicews.audio import Device, devices, loudspeakers
 from voicews.cli.arguments import HelpFormatter, add_verbosity
-from voicews.cli.failures import EXIT_CODES, OK
+from voicews.cli.failures import EXIT_CODES, OK, brief
+from voicews.cli.streams import json_for
 from voicews.errors import AudioError
 
 __all__ = ["add_parser", "run"]
@@ -55,15 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     microphones = [device for device in devices(probe=not arguments.no_probe) if device.inputs]
     speakers, trouble = _loudspeakers()
     if arguments.json:
-        print(
-            json.dumps(
-                {
-                    "microphones": [dataclasses.asdict(device) for device in microphones],
-                    "loudspeakers": [{"index": index, "name": name} for index, name in enumerate(speakers)],
-                },
-                ensure_ascii=False,
-            )
-        )
+        found = {
+            "microphones": [dataclasses.asdict(device) for device in microphones],
+            "loudspeakers": [{"index": index, "name": name} for index, name in enumerate(speakers)],
+        }
+        print(json_for(sys.stdout, json.dumps(found, ensure_ascii=False)))
         return OK
     _print_microphones(microphones)
     print()
@@ -78,7 +76,7 @@ def _loudspeakers() -> tuple[list[str], str]:
     try:
         return loudspeakers(), ""
     except AudioError as error:
-        return [], str(error)
+        return [], brief(error)
 
 
 def _print_microphones(found: Sequence[Device]) -> None:

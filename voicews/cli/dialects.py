@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,7 +15,7 @@ from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect
 from voicews.errors import ConfigError
 
-__all__ = ["chosen", "made", "names", "settings"]
+__all__ = ["chosen", "did_you_mean", "made", "name_of", "names", "settings"]
 
 _NAME = re.compile(r"OpenAI|ElevenLabs|[A-Z][a-z]+")
 """The words of a class's name."""
@@ -23,11 +24,12 @@ _NAME = re.compile(r"OpenAI|ElevenLabs|[A-Z][a-z]+")
 def names() -> dict[str, type[Dialect]]:
     """All dialects, by the name that they have on the command line: ``home-assistant-assist``."""
     classes = [getattr(dialects, name) for name in dialects.__all__]
-    return {
-        "-".join(_NAME.findall(one.__name__)).lower(): one
-        for one in classes
-        if issubclass(one, Dialect) and one is not Dialect
-    }
+    return {name_of(one): one for one in classes if issubclass(one, Dialect) and one is not Dialect}
+
+
+def name_of(dialect: type[Dialect]) -> str:
+    """What a dialect is called on the command line."""
+    return "-".join(_NAME.findall(dialect.__name__)).lower()
 
 
 def chosen(name: str) -> type[Dialect]:
@@ -42,7 +44,22 @@ def chosen(name: str) -> type[Dialect]:
         return known[found[0]]
     if found:
         raise ConfigError(f"--dialect {name} could be {' or '.join(sorted(found))}: say which")
-    raise ConfigError(f"--dialect {name}: there is none of this name; there are {', '.join(sorted(known))}")
+    near = {part: full for full in known for part in (_bare(full), full.partition("-")[0])}
+    raise ConfigError(
+        f"--dialect {name}: there is none of this name{did_you_mean(wanted, near)}; "
+        f"there are {', '.join(sorted(known))}"
+    )
+
+
+def did_you_mean(wrong: str, right: Mapping[str, str]) -> str:
+    """A question to add to a message; empty if nothing is similar.
+
+    Args:
+        wrong: what was given.
+        right: what could be meant, by what it is similar to.
+    """
+    found = get_close_matches(wrong, right, 1, 0.7)
+    return f" (did you mean {right[found[0]]}?)" if found else ""
 
 
 def _bare(name: str) -> str:
@@ -65,7 +82,7 @@ def made(dialect: type[Dialect], given: Iterable[tuple[str, str]], **more: objec
 
     Raises:
         ConfigError: there is no such setting, its value cannot be read, or the dialect refuses it; the
-            message says which, and how to give it.
+            message says which.
     """
     hints = get_type_hints(dialect)
     values: dict[str, Any] = {}
@@ -79,36 +96,25 @@ def made(dialect: type[Dialect], given: Iterable[tuple[str, str]], **more: objec
         values[name] = value
     for field in _fields(dialect):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{dialect.__name__}.{field.name} is missing{_for_example(field.name)}")
-    try:
-        return dialect(**values)
-    except ConfigError as error:
-        text = _IN_A_PROGRAM.sub("", str(error))
-        wrong = re.match(rf"{dialect.__name__}\.(\w+)", text)
-        how = _how(wrong[1]) if wrong is not None and wrong[1] in settings(dialect) else ""
-        raise ConfigError(text + how) from error
+            raise ConfigError(f"{name_of(dialect)} needs {_how(dialect, field.name)}")
+    return dialect(**values)
 
 
-_IN_A_PROGRAM = re.compile(r', or give key="…"$')
-"""What the library says to programmers; on a command line everybody could read the key."""
-_EXAMPLES = {"model": "gemini-3.1-flash-live-preview", "url": "ws://localhost:8765"}
-"""Of the settings that some dialect cannot do without."""
-
-
-def _for_example(name: str) -> str:
-    example = _EXAMPLES.get(name, "…")
-    return f": give it after the options, as in {example}" if name == "url" else f": --set {name}={example}"
-
-
-def _how(name: str) -> str:
-    # A key on the command line could be read in the list of processes.
-    return {"url": " (URL)", "headers": " (--header)", "key": ""}.get(name, f" (--set {name}=…)")
+def _how(dialect: type[Dialect], name: str) -> str:
+    """How to give a setting, with an example where the dialect's description has one."""
+    if name == "url":
+        return "the URL of its server"
+    # What has no default comes first.
+    example = re.search(rf'\b(?:{name}=|{dialect.__name__}\()"([^"]+)"', dialect.__doc__ or "")
+    return f"--set {name}={example[1]}, or another" if example else f"--set {name}=VALUE"
 
 
 def _no_setting(dialect: type[Dialect], name: str) -> str:
     if any(field.name == name for field in _fields(dialect)):
-        return f"{dialect.__name__}.{name} can be set in a program only"
-    return f"{dialect.__name__} has no setting {name!r}; it has {', '.join(settings(dialect))}"
+        return f"the setting {name!r} of {name_of(dialect)} is for programs only"
+    known = settings(dialect)
+    hint = did_you_mean(name, {one: one for one in known})
+    return f"{name_of(dialect)} has no setting {name!r}{hint}; it has {', '.join(known)}"
 
 
 def _fields(dialect: type[Dialect]) -> Sequence[Field[Any]]:
@@ -140,11 +146,8 @@ def _read(setting: str, hint: Any, text: str) -> object:
             continue
     meant = [_meaning(choice) for choice in choices if _can_be_said(choice)]
     none = ["none"] if NoneType in choices else []
-    name = setting.rpartition(".")[2]
-    # A text or a mapping may hold a secret.
-    secret = {str, Mapping} & {_kind(choice) for choice in choices}
-    given = "must" if secret else f"is {text!r}; it must"
-    raise ConfigError(f"{setting} {given} be {' or '.join([*dict.fromkeys(meant), *none])}{_how(name)}")
+    # The value is not shown, of whatever type: a key may have slipped into the wrong place.
+    raise ConfigError(f"{setting} must be {' or '.join([*dict.fromkeys(meant), *none])}")
 
 
 def _kind(choice: Any) -> Any:

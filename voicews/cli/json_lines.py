@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
+from voicews.cli.streams import json_for
 from voicews.events import Event
 from voicews.recording.lines import to_json
 
@@ -25,7 +26,7 @@ class JsonLines:
 
     def show(self, event: Event) -> None:
         """Write an event."""
-        print(to_json(event, self._began), file=self._out, flush=True)
+        print(json_for(self._out, to_json(event, self._began)), file=self._out, flush=True)
 
     def draw(self) -> None:
         """Nothing moves."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TextIO
 
 from voicews.cli.narration import Narrator
@@ -21,9 +20,7 @@ class Lines:
         self._narrator = Narrator()
 
     def start(self) -> None:
-        """Accept what the output's encoding cannot express."""
-        if isinstance(self._out, io.TextIOWrapper):
-            self._out.reconfigure(errors="replace")
+        """Nothing is written before the first event."""
 
     def show(self, event: Event) -> None:
         """Write the lines that an event finishes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from voicews.cli.announcements import Figures, Note, TurnScore, Verdict, Written
+from voicews.cli.failures import brief, joined
 from voicews.errors import ConnectionClosed
 from voicews.events import (
     CallbackError,
@@ -60,11 +61,6 @@ def milliseconds(seconds: float | None) -> str:
     if seconds >= 1:
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
-
-
-def _brief(error: BaseException) -> str:
-    """One line of an error's text, or its class if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class Narrator:
@@ -162,11 +158,12 @@ class Narrator:
                 self.hearing = ""
                 yield from self._finish_answer()
                 ended_well = isinstance(error, ConnectionClosed) and error.by_peer and error.code == 1000
-                yield Line("link", _brief(error), "quiet" if ended_well else "trouble")
+                yield Line("link", brief(error), "quiet" if ended_well else "trouble")
             case Reconnecting(attempt=attempt, delay=delay, error=error):
-                why = f"{_brief(error)}; " if self._lost_at is None else ""
-                yield Line("link", f"{why}attempt {attempt} in {delay:.1f} s", "trouble")
-            case ReconnectFailed(attempts=attempts):
+                told = f"attempt {attempt} in {delay:.1f} s"
+                told = joined(brief(error), told) if self._lost_at is None else told
+                yield Line("link", told, "trouble")
+            case ReconnectFailed(attempts=attempts) if attempts:
                 yield Line(
                     "link", f"given up after {attempts} more attempt{'' if attempts == 1 else 's'}", "bad"
                 )
@@ -188,11 +185,11 @@ def _trouble(event: Event) -> Iterator[Line]:
             why = "they waited too long" if cause == "stale" else "too many were waiting"
             yield Line("sound", f"{count} {what} dropped: {why}", "trouble")
         case DeviceLost(device=device, error=error):
-            yield Line("sound", f"{device} lost: {_brief(error)}", "trouble")
+            yield Line("sound", f"{device} lost: {brief(error)}", "trouble")
         case DeviceRestored(device=device):
             yield Line("sound", f"{device} works again", "good")
         case RecordingFailed(error=error):
-            yield Line("sound", f"not recorded any more: {_brief(error)}", "bad")
+            yield Line("sound", f"not recorded any more: {brief(error)}", "bad")
         case ServerError():
             yield Line("server", f"reports an error: {event}", "trouble")
         case ToolCall(name=name):
@@ -200,7 +197,7 @@ def _trouble(event: Event) -> Iterator[Line]:
         case Message(data=data):
             yield Line("server", f"says {_shortened(str(data))}", "quiet")
         case CallbackError(error=error):
-            yield Line("error", _brief(error), "bad")
+            yield Line("error", brief(error), "bad")
 
 
 def _shortened(text: str, limit: int = 200) -> str:
@@ -238,7 +235,7 @@ def _figures(figures: Figures) -> Iterator[Line]:
         ("reconnects", str(figures.reconnects)),
     ]
     for name, value in rows:
-        yield Line("", f"{name:<39} {value}", "quiet")
+        yield Line("", f"{name:<37} {value}", "quiet")
 
 
 def _score(score: TurnScore) -> Iterator[Line]:

@@ -6,9 +6,10 @@ import argparse
 import time
 
 from voicews.cli.announcements import Written
-from voicews.cli.arguments import count
+from voicews.cli.arguments import count, words
 from voicews.cli.conversation import Conversation
 from voicews.cli.failures import CommandFailed
+from voicews.cli.files import text_of
 from voicews.cli.recorded_speech import RecordedSpeech
 from voicews.cli.sound import require_wav
 from voicews.errors import InvalidState
@@ -24,11 +25,12 @@ def add_question_options(parser: argparse.ArgumentParser) -> None:
     """``--text`` and ``--patience``; ``--input`` is with the other options for sound."""
     parser.add_argument(
         "--text",
+        type=words,
         action="append",
         default=[],
         metavar="WORDS",
-        help="say this in writing, once connected; may be given several times. Without --mic "
-        "nothing is recorded, and the command ends after the last answer",
+        help="say this in writing, once connected; may be given several times; - is standard input. "
+        "Without --mic nothing is recorded, and the command ends after the last answer",
     )
     parser.add_argument(
         "--patience",
@@ -49,7 +51,9 @@ def recorded_speech(arguments: argparse.Namespace) -> RecordedSpeech:
 
     Raises:
         AudioError: the recording cannot be read, or is of a kind that is not supported.
+        ConfigError: there is nothing to say.
     """
+    arguments.text = [text_of(text) for text in arguments.text]
     if arguments.input is not None:
         require_wav(arguments.input)
     return RecordedSpeech()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -24,6 +25,10 @@ __all__ = ["Screen"]
 
 _INTERVAL = 1 / 12
 _CELLS = 12
+_FEWEST = 4
+"""Cells of a meter that still says something."""
+_STATE, _RTT, _TIME = 13, 13, 8
+"""Columns that are kept free for them, so that nothing moves when a number gets longer."""
 _LOUD = 0.75
 """Level (-15 dB) from which a meter is yellow, and from the next one red."""
 _TOO_LOUD = 0.93
@@ -54,13 +59,13 @@ class _Bar:
         self._meter = meter
         self._shown = 0.0
 
-    def draw(self, ascii_only: bool) -> Text:
+    def draw(self, ascii_only: bool, cells: int = _CELLS) -> Text:
         self._shown = max(self._meter.level, self._shown - _FALL)
         full, half, empty = "#-." if ascii_only else "━╸─"
-        halves = round(self._shown * _CELLS * 2)
+        halves = round(self._shown * cells * 2)
         style = "red" if self._shown >= _TOO_LOUD else "yellow" if self._shown >= _LOUD else "green"
         bar = full * (halves // 2) + half * (halves % 2)
-        return Text.assemble((bar, style), (empty * (_CELLS - len(bar)), "bright_black"))
+        return Text.assemble((bar, style), (empty * (cells - len(bar)), "bright_black"))
 
 
 class Screen:
@@ -103,7 +108,7 @@ class Screen:
     def show(self, event: Event) -> None:
         """Print what an event finishes."""
         for line in self._narrator.tell(event):
-            self._console.print(_styled(line), soft_wrap=not line.label)
+            self._console.print(_styled(line))
 
     def draw(self) -> None:
         """Show the present, if it looks different from before."""
@@ -125,8 +130,8 @@ class Screen:
             return Text()
         words = " ".join(words.split())
         room = max(10, self._console.width - LABEL_WIDTH - 1)
-        if len(words) > room:
-            words = "…" + words[1 - room :]
+        if cell_len(words) > room:
+            words = f"…{_ending(words, room - 1)}"
         return Text.assemble((f"{speaker:<{LABEL_WIDTH}}", _LABEL_STYLES[speaker]), (words, "italic"))
 
     def _status(self) -> Text:
@@ -135,17 +140,36 @@ class Screen:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         rtt = self._rtt()
         status = Text.assemble(
-            ("* " if plain else "● ", _STATE_STYLES.get(state, "dim")),
-            f"{state.value:<13}",
-            ("mic ", "dim"),
-            self._microphone.draw(plain),
-            ("  speaker ", "dim"),
-            self._speaker.draw(plain),
-            ("  rtt " + milliseconds(rtt) if rtt is not None else "", "dim"),
-            (f"  {minutes}:{seconds:02}", "dim"),
+            ("* " if plain else "● ", _STATE_STYLES.get(state, "dim")), f"{state.value:<{_STATE}}"
         )
+        # Where there is little room, what is least missed goes first, and nothing is cut in two.
+        room = self._console.width - 1 - len(status)
+        for speaker, tail in (
+            ("  speaker ", _RTT + _TIME),
+            ("  speaker ", _TIME),
+            ("  speaker ", 0),
+            (" spk ", 0),
+        ):
+            cells = min(_CELLS, (room - len("mic ") - len(speaker) - tail) // 2)
+            if cells >= (_CELLS if tail > _TIME else _FEWEST):
+                status.append("mic ", "dim").append_text(self._microphone.draw(plain, cells))
+                status.append(speaker, "dim").append_text(self._speaker.draw(plain, cells))
+                if rtt is not None and tail > _TIME:
+                    status.append(f"  rtt {milliseconds(rtt)}", "dim")
+                if tail:
+                    status.append(f"  {minutes}:{seconds:02}", "dim")
+                return status
+        status.rstrip()
         status.truncate(self._console.width - 1)
         return status
+
+
+def _ending(words: str, room: int) -> str:
+    """As much of the end as fits; some letters are two columns wide."""
+    for start in range(max(0, len(words) - room), len(words)):
+        if cell_len(words[start:]) <= room:
+            return words[start:]
+    return ""
 
 
 def _styled(line: Line) -> RenderableType:

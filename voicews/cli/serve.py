@@ -14,10 +14,12 @@ from voicews.cli.arguments import (
     HelpFormatter,
     add_interruptions_option,
     add_verbosity,
+    host,
     port,
 )
 from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
 from voicews.cli.signals import Stopped, held
+from voicews.cli.streams import tell
 from voicews.errors import TransportError
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--host", type=host, default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
     parser.add_argument(
         "--port",
         type=port,
@@ -113,20 +117,18 @@ def run(arguments: argparse.Namespace) -> int:
     )
     ready = False
     try:
-        print("loading the models…", file=sys.stderr, flush=True)
+        tell("loading the models…")
         with held():
             _start(server, arguments.port)
         ready = True
         print(server.url, flush=True)
         assert server.ears is not None
         assert server.voice is not None
-        print(
+        tell(
             f"ready after {server.startup:.1f} s; "
             f"hears with {server.ears.name}, speaks with {server.voice.name}.\n"
             f"Talk to it:  voicews talk {server.url}\n"
-            "Ctrl+C ends it.",
-            file=sys.stderr,
-            flush=True,
+            "Ctrl+C ends it."
         )
         server.wait()
     except Stopped:

@@ -38,11 +38,13 @@ def loudspeaker(device: int | str | None, output: Path | None) -> AudioSink:
 
 
 def require_wav(path: Path) -> None:
-    """Refuse a recording that could not be said.
+    """Refuse a recording that could not be said; a pipe's beginning can be read only once, later.
 
     Raises:
         AudioError: it cannot be read, or is of a kind that is not supported.
     """
+    if path.is_fifo() or path.is_char_device():
+        return
     recording = WavSource(path, realtime=False)
     try:
         recording.open(AudioFormat(), 320)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import TextIO
 
 from voicews.cli.arguments import (
     HelpFormatter,
@@ -13,11 +14,17 @@ from voicews.cli.arguments import (
     count,
 )
 from voicews.cli.conversation import Conversation
+from voicews.cli.dialects import name_of
 from voicews.cli.failures import EXIT_CODES, OK
+from voicews.cli.files import standard_files
 from voicews.cli.questions import add_question_options, ask, is_live, recorded_speech
 from voicews.cli.server_options import DIALECTS, add_server_options, described_server, described_way
 from voicews.cli.signals import Stopped
 from voicews.cli.sound import loudspeaker, microphone
+from voicews.commands import SendText
+from voicews.config import ClientConfig
+from voicews.dialects.base import Dialect
+from voicews.errors import ConfigError
 
 __all__ = ["add_parser", "run"]
 
@@ -74,9 +81,16 @@ def run(arguments: argparse.Namespace) -> int:
         VoicewsError: it failed.
     """
     dialect = described_server(arguments)
+    if arguments.text and SendText not in dialect.accepts:
+        raise ConfigError(f"{name_of(type(dialect))} takes no --text: say it with --input FILE.wav, or --mic")
+    config = described_way(arguments)
+    with standard_files(arguments) as out:
+        return _talk(arguments, dialect, config, out)
+
+
+def _talk(arguments: argparse.Namespace, dialect: Dialect, config: ClientConfig, out: TextIO) -> int:
     live = is_live(arguments)
     speech = recorded_speech(arguments)
-    config = described_way(arguments)
     conversation = Conversation(
         dialect,
         microphone(arguments.mic) if live else speech,
@@ -85,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
         record=arguments.record,
+        out=out,
     )
     try:
         with conversation.shown(), conversation.opened():

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from voicews.cli.arguments import HelpFormatter, add_verbosity
 from voicews.cli.failures import EXIT_CODES, OK, CommandFailed
+from voicews.cli.files import STANDARD, require_apart, to_standard_output
+from voicews.cli.streams import tell
 from voicews.errors import ConfigError
+from voicews.extras import extra_command
+from voicews.timeline.drawing import DARK, FORMATS, LIGHT, draw
 from voicews.timeline.layout import clock
 from voicews.timeline.reading import Recording, find
 
@@ -30,7 +36,7 @@ examples:
 def _moment(text: str) -> float:
     """Seconds, from "90", "90.5", "1:30" or "1:02:03"."""
     if not re.fullmatch(r"(?:\d+:){0,2}\d+(?:\.\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; take seconds, or such as 1:30")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds, or a time such as 1:30")
     seconds = 0.0
     for part in text.split(":"):
         seconds = 60 * seconds + float(part)
@@ -56,7 +62,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--output",
         type=Path,
         metavar="FILE",
-        help="the picture, .svg or .png (default: an SVG file beside the recording)",
+        help="the picture, .svg or .png; - is standard output, as SVG (default: an SVG file beside the "
+        "recording)",
     )
     parser.add_argument(
         "--from",
@@ -80,6 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         VoicewsError: there is no recording, or no picture can be made.
     """
+    to_stdout = str(arguments.output) == STANDARD
+    if arguments.output is not None and not to_stdout and arguments.output.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--output {arguments.output} must end in {' or '.join(FORMATS)}")
     recording = Recording(find(arguments.recording))
     first, last = arguments.first, arguments.last
     if first >= recording.seconds > 0 or (last is not None and last <= first):
@@ -89,13 +99,24 @@ def run(arguments: argparse.Namespace) -> int:
             f"the recording is {clock(recording.seconds)} long"
         )
     output = arguments.output or recording.path.with_suffix(".svg")
-    try:
-        from voicews.timeline.drawing import DARK, LIGHT, draw
-
-        drawn_to = draw(recording, output, first=first, last=last, theme=DARK if arguments.dark else LIGHT)
-    except ImportError as error:
-        raise CommandFailed("pictures need matplotlib: pip install 'voicews[plot]'") from error
-    print(f"drawn: {output}")
+    for read in (recording.path, recording.path.with_suffix(".jsonl")):
+        require_apart("--output", output, {str(arguments.recording): read})
+    with tempfile.TemporaryDirectory(prefix="voicews-") if to_stdout else nullcontext("") as folder:
+        picture = Path(folder) / "timeline.svg" if to_stdout else output
+        drawn_to = _draw(arguments, recording, picture)
+        if to_stdout:
+            to_standard_output(picture)
+    if not to_stdout:
+        print(f"drawn: {output}")
     if drawn_to < min(recording.seconds, recording.seconds if last is None else last):
-        print(f"it ends at {clock(drawn_to)}; draw the rest with --from {clock(drawn_to)}")
+        rest = f"it ends at {clock(drawn_to)}; draw the rest with --from {clock(drawn_to)}"
+        tell(rest) if to_stdout else print(rest)
     return OK
+
+
+def _draw(arguments: argparse.Namespace, recording: Recording, picture: Path) -> float:
+    try:
+        theme = DARK if arguments.dark else LIGHT
+        return draw(recording, picture, first=arguments.first, last=arguments.last, theme=theme)
+    except ImportError as error:
+        raise CommandFailed(f"pictures need matplotlib: {extra_command('plot')}") from error

@@ -13,6 +13,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode, urlsplit
 
+from voicews.callables import safe_repr
 from voicews.commands import Command, EndTurn, SendAudio, SendMessage
 from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
@@ -124,7 +125,7 @@ class DeepgramListen(Dialect):
         name = type(self).__name__
         checked_url(f"{name}.url", self.url)
         if not isinstance(self.finalize, bool):
-            raise ConfigError(f"{name}.finalize is {self.finalize!r}; it must be True or False")
+            raise ConfigError(f"{name}.finalize is {safe_repr(self.finalize)}; it must be True or False")
         checked_format(f"{name}.input_format", self.input_format, mono=False)
         checked_text(f"{name}.model", self.model)
         object.__setattr__(self, "headers", checked_headers(f"{name}.headers", self.headers))

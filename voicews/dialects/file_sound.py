@@ -7,6 +7,7 @@ import io
 from voicews.config import AudioFormat
 from voicews.dialects.wave_sound import wave_sound
 from voicews.errors import ConfigError, FormatUnsupported
+from voicews.extras import extra_command
 
 __all__ = ["file_sound"]
 
@@ -17,7 +18,7 @@ _LONGEST = 600
 def file_sound(file: bytes) -> tuple[bytes, AudioFormat]:
     """The samples of a sound file as 16-bit PCM, and what they are; at most 10 minutes.
 
-    What is no WAV file needs the library soundfile: ``pip install voicews[mp3]``.
+    What is no WAV file needs the library soundfile: ``pip install ".[mp3]"`` in the checkout.
 
     Raises:
         FormatUnsupported: it is no sound, is too long, or soundfile is needed and not installed.
@@ -28,8 +29,8 @@ def file_sound(file: bytes) -> tuple[bytes, AudioFormat]:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: it is there, but not the library that it wraps
         raise FormatUnsupported(
-            "the sound is no WAV file, and soundfile, which decodes MP3, Ogg and FLAC, cannot be used here; "
-            "pip install voicews[mp3]"
+            "the sound is no WAV file, and soundfile, which decodes MP3, Ogg and FLAC, cannot be used here: "
+            f"{extra_command('mp3')}"
         ) from error
     try:
         with soundfile.SoundFile(io.BytesIO(file)) as sound:

@@ -10,11 +10,16 @@ from typing import BinaryIO
 from voicews.audio.wav import WAV_HEADER, wav_header
 from voicews.config import AudioFormat
 
-__all__ = ["MOST_SAMPLES", "Part", "parts"]
+__all__ = ["MOST_SAMPLES", "Part", "is_part", "parts"]
 
 _NAME = re.compile(r"conversation-(\d{3,})\.(?:wav|jsonl)")
 MOST_SAMPLES = (2**32 - 1 - WAV_HEADER) // 4
 """What the 32 bits of a WAV header can tell of a stereo file."""
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of this name is one of a recording's."""
+    return _NAME.fullmatch(name) is not None
 
 
 def parts(folder: Path) -> list[int]:

@@ -67,11 +67,12 @@ class Recorder:
     ) -> None:
         if rate is not None:
             AudioFormat(rate)
-        if not 1 <= part < math.inf:
+        if isinstance(part, bool) or not isinstance(part, int | float) or not 1 <= part < math.inf:
             raise ConfigError(
-                f"Recorder's part is {safe_repr(part)}; "
-                "it must be at least 1 second, and a number (86400 for a day)"
+                f"`part` is {safe_repr(part)}; it must be a number of seconds, at least 1 (86400 for a day)"
             )
+        if not isinstance(folder, str | os.PathLike) or str(folder) == "" or "\0" in str(folder):
+            raise ConfigError(f'`folder` is {safe_repr(folder)}; it must be a path, such as "recordings"')
         self._folder = Path(folder)
         self._rate = rate
         self._part = part
@@ -93,16 +94,26 @@ class Recorder:
         """Write a remark of your own among the events, with the present time; any thread.
 
         Does nothing while no conversation is recorded.
+
+        Raises:
+            ConfigError: it is not text.
         """
         from voicews.recording.remarks import Remark
 
+        if not isinstance(text, str):
+            raise ConfigError(f"`text` is {safe_repr(text)}; it must be a string")
         self.write(Remark(text))
 
     def write(self, event: Event) -> None:
         """Write any event among the client's own, at its own time; any thread.
 
         Does nothing while no conversation is recorded.
+
+        Raises:
+            ConfigError: it is not an event.
         """
+        if not isinstance(event, Event):  # else the thread that writes would end over it
+            raise ConfigError(f"`event` is {safe_repr(event)}; it must be an Event of voicews")
         writer = self._writer
         if writer is not None:
             writer.put(event)
@@ -158,8 +169,9 @@ class Recorder:
             try:
                 writer = Writer(self._folder, rate, most, server, callbacks.emit)
             except OSError as error:
+                why = "it is a file" if self._folder.is_file() else error.strerror or error
                 raise RecordingError(
-                    f"cannot record in {self._folder}: {error.strerror or error}; choose another folder"
+                    f"cannot record in {self._folder}: {why}; choose another folder"
                 ) from error
             self._writer = writer
         writer.ear = _Ear(writer)

@@ -5,7 +5,7 @@ scripted.  The fault server and the fault proxy break every rule there is::
 
     from voicews.testing import FakeOpenAIRealtime, FaultProxy, FaultServer, steps
 
-Needs ``pip install "voicews[testing]"``.
+Needs the extra: ``pip install ".[testing]"`` in the checkout.
 """
 
 from voicews.testing import steps

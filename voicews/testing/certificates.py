@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from voicews.errors import BackendMissing, ConfigError
+from voicews.extras import extra_command
 
 __all__ = ["KINDS", "Certificates"]
 
@@ -22,7 +23,7 @@ _NAMES = ("localhost", "127.0.0.1", "::1")
 class Certificates:
     """A certificate authority that lives as long as the ``with`` block.
 
-    Needs the ``testing`` extra (``pip install voicews[testing]``), for trustme.
+    Needs the ``testing`` extra (``pip install ".[testing]"`` in the checkout), for trustme.
 
     Attributes:
         ca_file: PEM file of the authority, for ``TlsSettings(ca_file=…)``.
@@ -35,9 +36,7 @@ class Certificates:
         try:
             import trustme
         except ImportError as error:
-            raise BackendMissing(
-                "TLS servers for tests need trustme: pip install voicews[testing]"
-            ) from error
+            raise BackendMissing(f"TLS servers for tests need trustme: {extra_command('testing')}") from error
         self._folder = tempfile.TemporaryDirectory(prefix="voicews-certificates-")
         self._authority = trustme.CA()
         self._stranger = trustme.CA()

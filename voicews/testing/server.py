@@ -37,6 +37,7 @@ from voicews.errors import (
     ShutdownTimeout,
     VoicewsError,
 )
+from voicews.extras import extra_command
 
 if TYPE_CHECKING:
     from voicews.testing.link import Link, Listener, Refusal
@@ -290,7 +291,7 @@ C = TypeVar("C", bound=FakeConnection)
 class FakeServer(Generic[C]):
     """A WebSocket server in threads, scripted, on this machine only.
 
-    Needs ``pip install voicews[testing]``.  Threads: one that accepts, two for each client,
+    Needs the extra ``testing``.  Threads: one that accepts, two for each client,
     one for each script that is :meth:`~FakeConnection.start`-ed; all end in :meth:`close`.
 
     Args:
@@ -355,7 +356,7 @@ class FakeServer(Generic[C]):
         try:
             from voicews.testing.link import Listener
         except ImportError as error:
-            raise BackendMissing("fake servers need: pip install voicews[testing]") from error
+            raise BackendMissing(f"fake servers need websockets: {extra_command('testing')}") from error
         self._listener = Listener(
             "127.0.0.1",
             self._wanted_port,

@@ -9,6 +9,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from voicews.errors import RecordingError
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "Theme", "draw"]
+__all__ = ["DARK", "FORMATS", "LIGHT", "Theme", "draw"]
 
+FORMATS = (".svg", ".png")
 _WIDTH = 5.4
 """Inches: on a phone the whole picture is as wide as the screen, and its letters still are legible."""
 _LEFT, _RIGHT = 0.52, 5.3
@@ -120,8 +122,8 @@ def draw(
         RecordingError: the file cannot be written, or its name ends neither in .svg nor in .png.
         ImportError: matplotlib is not there.
     """
-    if output.suffix.lower() not in (".svg", ".png"):
-        raise RecordingError(f"cannot draw {output}: the name must end in .svg or .png")
+    if output.suffix.lower() not in FORMATS:
+        raise RecordingError(f"cannot draw {output}: the name must end in {' or '.join(FORMATS)}")
     from matplotlib import rc_context
 
     last = recording.seconds if last is None else min(last, recording.seconds)
@@ -166,7 +168,7 @@ class _Picture:
         all_rows = rows(self._story, first, last, _ROW)
         self._rows = all_rows[:_MOST_ROWS]
         self.drawn_to = last if len(all_rows) <= _MOST_ROWS else self._rows[-1].end
-        self._waits = [w for w in self._story.waits if first <= w.end <= self.drawn_to]
+        self._waits = [w for w in self._story.waits if first < w.end <= self.drawn_to]
         self._loudest = max(0.05, float(recording.peaks.max())) if len(recording.peaks) else 1.0
         self._y = 0.0
 
@@ -253,13 +255,22 @@ class _Picture:
         self._y = 0.24
         self._text(0.12, self._y, "What each answer waited for", size=_TITLE, bold=True)
         when = self._recording.began[:16].replace("T", " ")
-        facts = [f"{when} UTC" if when else "", clock(self._last - self._first)]
-        count = sum(1 for said in story.utterances if said.side == "assistant")
+        first, last = self._first, self.drawn_to
+        whole = first <= 0 and last >= self._recording.seconds
+        part = "" if whole else f"{clock(first)} to {clock(last)} of "
+        facts = [f"{when} UTC" if when else "", part + clock(self._recording.seconds)]
+        # Of what is drawn, as the waits are.
+        count = sum(1 for said in story.utterances if said.side == "assistant" and first <= said.start < last)
         facts.append(f"{count} answer{'' if count == 1 else 's'}")
-        if waits and (typical := story.typical_wait) is not None:
+        if waits:
+            typical = median(wait.seconds for wait in waits)
             longest = max(waits, key=lambda wait: wait.seconds)
             facts.append(f"wait {_seconds(typical)} (median), {_seconds(longest.seconds)} (longest)")
-        if lost := [outage for outage in story.outages if outage.why != "connecting"]:
+        if lost := [
+            outage
+            for outage in story.outages
+            if outage.why != "connecting" and outage.end > first and outage.start < last
+        ]:
             facts.append("link away once" if len(lost) == 1 else f"link away {len(lost)} times")
         self._y += 0.14
         line = " · ".join(fact for fact in facts if fact)

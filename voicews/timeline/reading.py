@@ -58,7 +58,12 @@ def find(path: Path) -> Path:
     except OSError as error:
         raise _unreadable(path, error) from error
     if numbers is None:
-        return path.with_suffix(".wav")
+        sound = path.with_suffix(".wav")
+        if not (path.exists() or sound.exists()):
+            raise RecordingError(f"there is no folder and no recording {path}")
+        if not sound.exists():
+            raise RecordingError(f"{path} is not a recording: a recording is a .wav and a .jsonl file")
+        return sound
     if not numbers:
         raise RecordingError(f"there is no recording in {path}; `voicews talk URL --record {path}` makes one")
     return path / f"conversation-{numbers[-1]:03}.wav"
@@ -103,7 +108,7 @@ class Recording:
         except OSError as error:
             raise _unreadable(path, error) from error
         if not rate:
-            raise RecordingError(f"{path} is no recording of voicews")
+            raise RecordingError(f"{path} is not a recording of voicews")
         self.seconds = samples / rate
         import numpy as np
 
@@ -139,5 +144,5 @@ def _happenings(path: Path) -> list[Happening]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if number == len(lines):  # what a crash has cut
                 break
-            raise RecordingError(f"{path}, line {number}, is no event of a recording") from error
+            raise RecordingError(f"{path}, line {number}, is not an event of a recording") from error
     return found
