@@ -31,6 +31,7 @@ def look():
                 status["text"] = state.name
             case Transcript(role=role, text=text, final=True):
                 words.insert("end", f"{role}: {text}\n")
+                words.see("end")
             case VoicewsError() as error:
                 status["text"] = str(error)
     window.after(50, look)
