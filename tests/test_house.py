@@ -18,7 +18,7 @@ import voicews
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "voicews"
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST = 650
+LONGEST = 750
 """Lines; a longer file does more than one job."""
 
 FLOORS: list[tuple[str, ...]] = [

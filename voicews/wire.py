@@ -154,9 +154,10 @@ class Wire:
         def ask() -> None:
             try:
                 answer.append(self._look_up(host, port, 0))
-            except (OSError, UnicodeError) as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits gets it
                 answer.append(error)
-            wake.set()
+            finally:
+                wake.set()
 
         resolver = threading.Thread(target=ask, name="voicews-resolver", daemon=True)
         with wanting(resolver):
@@ -219,9 +220,12 @@ class Wire:
             sock, self._sock = self._sock, None
             self._room = None
         if sock is not None:
+            # macOS refuses options of a socket that was shut down; a close may tell what went wrong before.
             if forget:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-            sock.close()
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            with contextlib.suppress(OSError):
+                sock.close()
 
     def require_not_aborted(self) -> None:
         """Raise the ConnectionClosed of an aborted stream, if it is one."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import queue
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.peer import PATIENCE, peer, unused_port
@@ -27,6 +30,7 @@ from voicews import (
     FramesDropped,
     Interrupted,
     InvalidState,
+    KeepaliveTimeout,
     PlaybackFinished,
     PlaybackStarted,
     Reconnecting,
@@ -45,6 +49,10 @@ from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
+from voicews.lifecycle import Lifecycle
+from voicews.threads.alarms import Alarms
+from voicews.threads.callbacks import Handlers
+from voicews.threads.supervisor import Supervisor
 from voicews.tools import Tool
 
 
@@ -487,3 +495,108 @@ def test_a_watchdog_ends_a_deaf_run_with_an_error() -> None:
         assert voice.state is State.FAILED
         server.call().wait_until_over()
         assert server.call().close_code == 1000
+
+
+class Clock:
+    """Time that a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class PingedLink:
+    """A connection that answers each ping ``rtt`` later, until it dies."""
+
+    def __init__(self, clock: Clock, rtt: float, dies_at: float) -> None:
+        self.clock, self.rtt, self.dies_at = clock, rtt, dies_at
+        self.pings: list[float] = []
+        self.killed_by: BaseException | None = None
+
+    def ping(self) -> None:
+        self.pings.append(self.clock.now)
+
+    @property
+    def last_received(self) -> float:
+        answers = (at + self.rtt for at in self.pings if at + self.rtt < self.dies_at)
+        return max((at for at in answers if at <= self.clock.now), default=0.0)
+
+    def abort(self, error: BaseException | None) -> None:
+        self.killed_by = error
+
+
+@pytest.fixture(scope="module")
+def idle_supervisor() -> Supervisor:
+    """One that was never started: its methods are called by the test."""
+    return Supervisor(
+        Plain("ws://localhost"),
+        SilenceSource(),
+        NullSink(),
+        ClientConfig(),
+        silence_for=frozenset(),
+        lifecycle=Lifecycle(),
+        history=History(10),
+        handlers=Handlers(),
+        tools={},
+        is_muted=lambda: False,
+        changed=threading.Condition(),
+        ended=lambda supervisor: None,
+    )
+
+
+SECONDS = st.sampled_from([0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 25.0]) | st.floats(0.05, 40.0)
+
+
+@given(SECONDS, SECONDS, st.floats(0.001, 0.95), st.none() | st.floats(0.0, 50.0))
+@example(10.0, 10.0, 0.01, None)
+@example(1.0, 10.0, 0.01, 0.55)
+@example(10.0, 10.0, 0.01, 10.01)
+def test_a_live_link_is_never_hung_up_and_a_dead_one_in_time(
+    idle_supervisor: Supervisor, interval: float, pong: float, share: float, dies_after: float | None
+) -> None:
+    """For all pairs of settings, with the clock of the test."""
+    supervisor, clock = idle_supervisor, Clock()
+    end = clock.now + 4 * (interval + pong) + (dies_after or 0.0)
+    dies_at = math.inf if dies_after is None else clock.now + dies_after
+    link = PingedLink(clock, rtt=pong * share, dies_at=dies_at)
+    supervisor._config = ClientConfig(timeouts=Timeouts(ping_interval=interval, pong=pong))
+    supervisor._connection = link  # type: ignore[assignment]
+    supervisor._alarms = alarms = Alarms()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicews.threads.supervisor.time", clock)
+        patch.setattr("voicews.threads.alarms.time", clock)
+        supervisor._ping()
+        while link.killed_by is None and clock.now < end:
+            step = alarms.next()
+            assert step is not None
+            clock.now += step
+            while (alarm := alarms.due()) is not None:
+                supervisor._ring(alarm)
+    if dies_after is None:
+        assert link.killed_by is None
+        assert len(link.pings) >= 4
+    else:
+        assert isinstance(link.killed_by, KeepaliveTimeout)
+        assert clock.now <= dies_at + interval + pong + 1e-6
+
+
+def test_a_process_that_stood_still_asks_again_before_it_hangs_up(idle_supervisor: Supervisor) -> None:
+    supervisor, clock = idle_supervisor, Clock()
+    link = PingedLink(clock, rtt=1.0, dies_at=0.0)
+    supervisor._config = ClientConfig(timeouts=Timeouts(ping_interval=20, pong=10))
+    supervisor._connection = link  # type: ignore[assignment]
+    supervisor._alarms = Alarms()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicews.threads.supervisor.time", clock)
+        patch.setattr("voicews.threads.alarms.time", clock)
+        supervisor._ping()
+        clock.now += 300
+        while (alarm := supervisor._alarms.due()) is not None:
+            supervisor._ring(alarm)
+        assert link.killed_by is None
+        clock.now += 10
+        while (alarm := supervisor._alarms.due()) is not None:
+            supervisor._ring(alarm)
+    assert isinstance(link.killed_by, KeepaliveTimeout)

@@ -174,6 +174,15 @@ class Connection(Listener):
     def _threads(self) -> list[Worker]:
         return [thread for thread in (self._receiver, self._sender) if thread is not None]
 
+    def ended_by(self, worker: Worker) -> Ended | Failing | None:
+        """What a thread that has ended means, in case that it could not tell by itself."""
+        if worker is self._receiver:
+            cause = self._named or worker.error or ConnectionClosed(1006, message="the receiver thread ended")
+            return Ended(self.generation, cause)
+        if worker is self._sender and worker.error is not None:
+            return Failing(self.generation)
+        return None
+
     def alive(self) -> list[threading.Thread]:
         """Its threads that still run."""
         return [thread for thread in self._threads() if thread.is_alive()]
@@ -237,8 +246,10 @@ class Connection(Listener):
 
     def ended(self, error: BaseException | None) -> None:
         self._over = True
-        self._fetcher.abort()
-        self._tell(Ended(self.generation, self._one_error(error)))
+        try:
+            self._fetcher.abort()
+        finally:
+            self._tell(Ended(self.generation, self._one_error(error)))
 
     def _one_error(self, error: BaseException | None) -> BaseException | None:
         """Whoever knows most: a named cause, the server's own word, what the sender met."""
@@ -263,12 +274,17 @@ class Connection(Listener):
         """Give the session what was fetched for it; runs on the thread that fetched it."""
         if self._over:
             return
-        with self._session_lock:
-            events = self.session.collected(offer, sound)
-        for event in events:
-            self.heard(event)
-        if self._sender is not None:
-            self._sender.poke()
+        try:
+            with self._session_lock:
+                events = self.session.collected(offer, sound)
+            for event in events:
+                self.heard(event)
+            if self._sender is not None:
+                self._sender.poke()
+        except BaseException as error:  # as what receive() raises, it ends the connection
+            self.abort(error)
+            if not isinstance(error, VoicewsError):
+                log.error("%s: collected() failed", type(self._dialect).__name__, exc_info=error)
 
     # -- for the sender, on its thread ----------------------------------------------------------
 

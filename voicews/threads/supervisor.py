@@ -11,6 +11,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.buffers import DropOldestQueue, ShutDown
@@ -25,6 +27,7 @@ from voicews.errors import (
     KeepaliveTimeout,
     SessionExpired,
     ShutdownTimeout,
+    VoicewsError,
 )
 from voicews.events import (
     AudioReceived,
@@ -68,7 +71,7 @@ from voicews.threads.floor import Expiring, Floor, Quiet
 from voicews.threads.player import Player
 from voicews.threads.statistics import Statistics
 from voicews.threads.toolbox import Toolbox
-from voicews.threads.worker import Worker
+from voicews.threads.worker import Worker, each
 from voicews.tools import Tool
 
 __all__ = ["Supervisor"]
@@ -88,6 +91,13 @@ _PLAYING_OUT = 2.0
 """Seconds that playing out may take beyond the sound in the playback buffer."""
 _OVERDUE = 2.0
 """Seconds beyond the connect timeout after which an attempt that hangs in ``request()`` is abandoned."""
+
+
+@dataclass(frozen=True)
+class _Left:
+    """News: a thread of the run has ended."""
+
+    worker: Worker
 
 
 class Supervisor(Worker):
@@ -197,6 +207,11 @@ class Supervisor(Worker):
         self.over = False
 
     # -- from other threads -----------------------------------------------------------------
+
+    def left(self, worker: Worker) -> None:
+        """A thread of this run has ended; called on that thread, as its last deed."""
+        if worker is not self:
+            self.post(_Left(worker))
 
     def post(self, mail: object) -> None:
         """Put a fact or news into the mailbox; any thread."""
@@ -317,26 +332,36 @@ class Supervisor(Worker):
                 try:
                     mail = self._mailbox.get(timeout=self._alarms.next())
                 except queue.Empty:
-                    for alarm in self._alarms.due():
+                    # One at a time, for each may move or clear the others.
+                    if (alarm := self._alarms.due()) is not None:
                         self._ring(alarm)
                 else:
                     self._read(mail)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the run ends with it
             # A bug of ours or a dialect's; the user must still get an end with a cause.
-            log.exception("the supervisor failed")
-            self._move(Fault(error))
-            try:
-                self._tear_down(graceful=False, play_out=False)
-            finally:
-                self._move(TornDown())
+            each(
+                partial(log.error, "the supervisor failed", exc_info=error),
+                partial(self._fail_at_once, error),
+                partial(self._tear_down, graceful=False, play_out=False),
+                partial(self._move, TornDown()),
+            )
         finally:
-            self._mailbox.shutdown(immediate=True)
-            self.callbacks.finish()
-            self._ended(self)
-            self._statistics.end()
-            with self._changed:
-                self.over = True
-                self._changed.notify_all()
+            each(
+                partial(self._mailbox.shutdown, immediate=True),
+                self.callbacks.finish,
+                partial(self._ended, self),
+                self._statistics.end,
+                self._be_over,
+            )
+
+    def _fail_at_once(self, error: BaseException) -> None:
+        if not self._lifecycle.state.ended:
+            self._move(Fault(error))
+
+    def _be_over(self) -> None:
+        with self._changed:
+            self.over = True
+            self._changed.notify_all()
 
     def failed(self, error: BaseException) -> None:
         """Not even the clean-up worked."""
@@ -359,6 +384,17 @@ class Supervisor(Worker):
             case ToolCallCancelled(call_id):
                 self._toolbox.cancel(call_id)
                 self._alarms.clear(_TOOL + call_id)
+            case _Left(worker):
+                self._miss(worker)
+
+    def _miss(self, worker: Worker) -> None:
+        """A thread has ended: if that is news, it was kept from telling it, so take it as told."""
+        news = self._connection.ended_by(worker) if self._connection is not None else None
+        if news is not None:
+            self._hear_news(news)
+        elif worker in (self._devices.capture, self.player, self.callbacks):
+            # They end when this run does, and those of hung devices are replaced.
+            self._act_on(Fault(worker.error or VoicewsError(f"the thread {worker.name} ended by itself")))
 
     def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
@@ -565,18 +601,24 @@ class Supervisor(Worker):
     # -- keepalive ------------------------------------------------------------------------------
 
     def _ping(self) -> None:
-        interval = self._config.timeouts.ping_interval
-        if self._connection is not None and interval is not None:
-            self._connection.ping()
-            self._alarms.set("ping", interval)
-            if not self._alarms.is_set("pong"):
-                self._ping_at = time.monotonic()
-                self._alarms.set("pong", self._config.timeouts.pong)
+        """Any byte answers a ping, and the time for that runs from the first that has no answer yet."""
+        interval, pong = self._config.timeouts.ping_interval, self._config.timeouts.pong
+        if self._connection is None or interval is None:
+            return
+        if not self._alarms.is_set("pong") or self._connection.last_received >= self._ping_at:
+            self._ping_at = time.monotonic()
+            self._alarms.set("pong", pong)
+        self._connection.ping()
+        self._alarms.set("ping", interval)
 
     def _check_life(self) -> None:
-        if self._connection is not None and self._connection.last_received < self._ping_at:
-            seconds = self._config.timeouts.pong
-            self._abort(KeepaliveTimeout(f"the server has not sent a byte for {seconds} s after a ping"))
+        if self._connection is None or self._connection.last_received >= self._ping_at:
+            return
+        pong = self._config.timeouts.pong
+        if time.monotonic() > self._ping_at + pong + LOOK:
+            self._ping()  # this process stood still, and so did the thread that reads the answer
+            return
+        self._abort(KeepaliveTimeout(f"the server has not sent a byte for {pong:g} s after a ping"))
 
     # -- closing ----------------------------------------------------------------------------------
 
@@ -585,12 +627,17 @@ class Supervisor(Worker):
         deadline = Deadline(self._config.timeouts.close)
         self._alarms.clear("dial", "devices", "ping", "pong", "session", "overdue")
         capture = self._devices.capture
-        capture.stop()
-        capture.ended_within(min(_CAPTURE, _most_of(deadline)))
-        self._end_connection(deadline, graceful)
-        self._end_player(deadline, play_out)
-        capture.ended_within(deadline.remaining())
-        self.drops.tell()
+        each(
+            capture.stop,
+            lambda: capture.ended_within(min(_CAPTURE, _most_of(deadline))),
+            partial(self._end_connection, deadline, graceful),
+            partial(self._end_player, deadline, play_out),
+            lambda: capture.ended_within(deadline.remaining()),
+            self.drops.tell,
+            partial(self._look_for_survivors, deadline),
+        )
+
+    def _look_for_survivors(self, deadline: Deadline) -> None:
         threads = self._devices.alive() + self._toolbox.alive(deadline.remaining())
         threads.extend(self._collector.alive(deadline.remaining()))
         for connection in self._abandoned:
@@ -601,21 +648,30 @@ class Supervisor(Worker):
 
     def _end_connection(self, deadline: Deadline, graceful: bool) -> None:
         connection = self._connection
+        steps: list[Callable[[], object]] = []
         if connection is not None:
-            if graceful and connection.session.ready:
-                self.outbox.shutdown()
-                if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
-                    connection.close()
-                    connection.ended_within(_most_of(deadline))
-            connection.abort()
-            if not connection.ended_within(deadline.remaining()):
-                self._abandoned.append(connection)
-            if self._accepted_generation == connection.generation:
-                self.callbacks.emit(Disconnected(connection.generation, None))
-            self._forget_connection()
-            self._tell_undelivered(connection.unconfirmed, sent=True)
+            steps = [
+                partial(self._say_goodbye, connection, deadline, graceful),
+                connection.abort,
+                partial(self._part_with, connection, deadline),
+            ]
         # Only now, for a sender that fails gives back what it could not say.
-        self._empty_outbox()
+        each(*steps, self._empty_outbox)
+
+    def _say_goodbye(self, connection: Connection, deadline: Deadline, graceful: bool) -> None:
+        if graceful and connection.session.ready:
+            self.outbox.shutdown()
+            if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
+                connection.close()
+                connection.ended_within(_most_of(deadline))
+
+    def _part_with(self, connection: Connection, deadline: Deadline) -> None:
+        if not connection.ended_within(deadline.remaining()):
+            self._abandoned.append(connection)
+        if self._accepted_generation == connection.generation:
+            self.callbacks.emit(Disconnected(connection.generation, None))
+        self._forget_connection()
+        self._tell_undelivered(connection.unconfirmed, sent=True)
 
     def _empty_outbox(self) -> None:
         self.outbox.shutdown()
