@@ -445,7 +445,7 @@ class Cut:
         return self.part[index]
 
 
-@pytest.mark.parametrize(("part", "call"), [("_bells", "append"), ("mutex", "release")])
+@pytest.mark.parametrize(("part", "call"), [("_bells", "append"), ("_mutex", "release")])
 def test_a_ctrl_c_on_the_way_into_the_wait_leaves_nothing_behind(part: str, call: str) -> None:
     some = filled(2)
     setattr(some, part, Cut(getattr(some, part), call))
