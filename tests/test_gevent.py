@@ -67,12 +67,13 @@ def answer(call: Call) -> None:
 
 
 def output_of(program: str, *arguments: str) -> list[str]:
+    strict = ["-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning"]
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program]
-        + list(arguments),
+        [sys.executable, *strict, "-c", program, *arguments],
         capture_output=True,
         text=True,
         timeout=3 * PATIENCE,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

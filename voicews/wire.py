@@ -49,6 +49,10 @@ _UNSENT = 16 * 1024
 _TUNNEL = 16 * 1024
 """Bytes of a proxy's answer."""
 _AT_ONCE = struct.pack("ii", 1, 0)
+_NO_WAIT_NO_SIGNAL = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+"""For each send: where SIGPIPE is not ignored, as Python does, a peer that has gone would end the process.
+With TLS too, for OpenSSL itself writes to memory only."""
+
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
@@ -440,7 +444,7 @@ class Wire:
         try:
             self._backlog += tls.take_output()
             with contextlib.suppress(OSError):  # a broken stream shows itself in the next read
-                sent = sock.send(self._backlog, socket.MSG_DONTWAIT)
+                sent = sock.send(self._backlog, _NO_WAIT_NO_SIGNAL)
                 self._backlog = self._backlog[sent:]
                 self.bytes_sent += sent
         finally:
@@ -580,7 +584,7 @@ def _tune(sock: socket.socket) -> None:
 
 def _send_some(sock: socket.socket, data: bytes | memoryview) -> int:
     try:
-        return sock.send(data, socket.MSG_DONTWAIT)
+        return sock.send(data, _NO_WAIT_NO_SIGNAL)
     except BlockingIOError:
         return 0
 

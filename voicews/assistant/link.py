@@ -76,10 +76,10 @@ class Tap(socket.socket):
         self._gate.pass_through(self)
         return super().recv(*arguments)
 
-    def sendall(self, *arguments: Any) -> None:
-        """As the standard one."""
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As the standard one, but a client that has gone never ends the process by SIGPIPE."""
         self._gate.pass_through(self)
-        super().sendall(*arguments)
+        super().sendall(data, flags | socket.MSG_NOSIGNAL)
 
     def cut(self) -> None:
         """End the TCP connection without a Close frame."""
