@@ -34,7 +34,7 @@ class Ear(Listener):
         self.threads.add(threading.current_thread().name)
         self.told.put(what)
 
-    def linked(self) -> None:
+    def opened(self) -> None:
         self._note("linked")
 
     def ready(self) -> None:

@@ -147,6 +147,11 @@ class Connection(Listener):
             self._sender.close(1000)
 
     @property
+    def linked(self) -> bool:
+        """True once the WebSocket has been opened."""
+        return self._sender is not None
+
+    @property
     def last_received(self) -> float:
         """Monotonic time of the last byte from the server; 0.0 before the first."""
         return self._transport.last_received if self._transport is not None else 0.0
@@ -229,7 +234,7 @@ class Connection(Listener):
         )
         return self._sender
 
-    def linked(self) -> None:
+    def opened(self) -> None:
         self._tell(Linked(self.generation))
 
     def ready(self) -> None:

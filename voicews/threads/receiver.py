@@ -31,7 +31,7 @@ class Listener(ABC):
     """Who a receiver tells; all calls come from its thread."""
 
     @abstractmethod
-    def linked(self) -> None:
+    def opened(self) -> None:
         """The WebSocket is open."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Receiver(Worker):
             transport = self._dial()
             transport.connect()
             sender = self._make_sender(transport)
-            self._listener.linked()
+            self._listener.opened()
             sender.start()
             self._announce_if_ready()
             self._read(transport, sender)

@@ -659,7 +659,8 @@ class Supervisor(Worker):
         each(*steps, self._empty_outbox)
 
     def _say_goodbye(self, connection: Connection, deadline: Deadline, graceful: bool) -> None:
-        if graceful and connection.session.ready:
+        # A session may call itself ready before there is a server to say it to.
+        if graceful and connection.linked and connection.session.ready:
             self.outbox.shutdown()
             if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
                 connection.close()
