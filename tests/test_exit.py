@@ -149,7 +149,7 @@ def test_a_broken_pipe_kills_no_program_that_has_sigpipe_at_its_default(tmp_path
         )
         out, err = program.communicate(timeout=PATIENCE)
         assert (program.returncode, out) == (0, "1\n")
-        assert err.endswith("was aborted; trying again in 0.0 s\n")
+        assert err.endswith("was aborted (trying again in 0.0 s, attempt 1)\n")
 
 
 def test_neither_a_service_manager_nor_a_client_of_the_assistant_that_has_gone_does() -> None:

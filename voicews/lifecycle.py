@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
 from voicews.errors import InvalidState, SessionExpired
@@ -138,6 +138,8 @@ class Connect:
     attempt: int
     """0 for the first connection and for a planned move to a new one, else the number of the
     retry, counted from 1."""
+    lasted: float | None = field(default=None, compare=False)
+    """How long the session before lasted, if that was too short to begin counting anew."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class Lifecycle:
         self.attempt = 0
         self.gave_up = False
         self._connected_at: float | None = None
+        self._connected_before = False
 
     def handle(self, fact: Fact, now: float) -> Connect | TearDown | None:
         """Move to the next state and say what has to be done.
@@ -185,16 +188,18 @@ class Lifecycle:
         match fact:
             case Open():
                 self.error, self.attempt, self.gave_up, self._connected_at = None, 0, False, None
+                self._connected_before = False
                 return Connect(0.0, 0)
             case Connected() if old is not State.CLOSING:
-                self._connected_at = now
+                self._connected_at, self._connected_before = now, True
             case Dropped(error=error) if old is not State.CLOSING:
-                self._connected_at = None
+                began, self._connected_at = self._connected_at, None
                 if isinstance(error, SessionExpired):
                     return Connect(0.0, self.attempt)
                 delay = max(self._backoff.delay(self.attempt), self._retry.retry_after(error))
+                lasted = now - began if began is not None and self.attempt else None
                 self.attempt += 1
-                return Connect(delay, self.attempt)
+                return Connect(delay, self.attempt, lasted)
             case Fault(error=error):
                 self.error = error if self.error is None else self.error
                 if old is not State.CLOSING:
@@ -223,7 +228,8 @@ class Lifecycle:
             return fact
         if self._connected_at is not None and now - self._connected_at >= self._backoff.stable_after:
             self.attempt = 0
-        if self._backoff.max_attempts is not None and self.attempt >= self._backoff.max_attempts:
+        limit = self._backoff.limit(connected_before=self._connected_before)
+        if limit is not None and self.attempt >= limit:
             self.gave_up = True
             return Fault(fact.error)
         return fact

@@ -600,3 +600,27 @@ def test_a_process_that_stood_still_asks_again_before_it_hangs_up(idle_superviso
         while (alarm := supervisor._alarms.due()) is not None:
             supervisor._ring(alarm)
     assert isinstance(link.killed_by, KeepaliveTimeout)
+
+
+def test_the_first_attempts_are_each_a_warning_and_then_one_in_a_while(
+    idle_supervisor: Supervisor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A day without a server, an attempt every half minute."""
+    caplog.set_level("INFO")
+    for attempt in range(1, 2881):
+        event = Reconnecting(attempt, 30.0, ConnectFailed("nobody there"))
+        object.__setattr__(event, "at", 1000.0 + 30.0 * attempt)
+        idle_supervisor._log_attempt(event)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings[0] == "nobody there (trying again in 30.0 s, attempt 1)"
+    assert ["attempt 5" in line for line in warnings[4:6]] == [True, False]
+    assert 5 + 24 * 12 - 2 <= len(warnings) <= 5 + 24 * 12 + 1
+    assert len(caplog.records) == 2880
+
+
+def test_the_log_says_why_attempts_are_counted_on(
+    idle_supervisor: Supervisor, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle_supervisor._log_attempt(Reconnecting(3, 3.6, ConnectFailed("cut"), lasted=8.0))
+    [line] = caplog.messages
+    assert line.startswith("cut (trying again in 3.6 s, attempt 3; the session lasted only 8.0 s, so ")

@@ -163,9 +163,10 @@ class Narrator:
                 yield from self._finish_answer()
                 ended_well = isinstance(error, ConnectionClosed) and error.by_peer and error.code == 1000
                 yield Line("link", _brief(error), "quiet" if ended_well else "trouble")
-            case Reconnecting(attempt=attempt, delay=delay, error=error):
+            case Reconnecting(attempt=attempt, delay=delay, error=error, note=note):
                 why = f"{_brief(error)}; " if self._lost_at is None else ""
-                yield Line("link", f"{why}attempt {attempt} in {delay:.1f} s", "trouble")
+                note = f" ({note})" if note else ""
+                yield Line("link", f"{why}attempt {attempt} in {delay:.1f} s{note}", "trouble")
             case ReconnectFailed(attempts=attempts):
                 yield Line(
                     "link", f"given up after {attempts} more attempt{'' if attempts == 1 else 's'}", "bad"

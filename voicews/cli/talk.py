@@ -58,9 +58,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--attempts",
         type=count,
-        default=5,
         metavar="N",
-        help="attempts to reconnect before giving up (default: %(default)s)",
+        help="attempts to connect, and to connect again, before giving up "
+        "(default: 5 until connected, then no limit)",
     )
     add_record_option(parser)
     add_display_options(parser)
@@ -77,11 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     live = is_live(arguments)
     speech = recorded_speech(arguments)
     config = described_way(arguments)
+    if arguments.attempts is not None:
+        config = replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts))
     conversation = Conversation(
         dialect,
         microphone(arguments.mic) if live else speech,
         loudspeaker(arguments.speaker, arguments.output),
-        replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts)),
+        config,
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
         record=arguments.record,

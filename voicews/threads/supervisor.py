@@ -80,6 +80,8 @@ log = logging.getLogger(__name__)
 
 _MAILBOX = 256
 _TOOL = "tool "
+_WARNED, _WARN_AGAIN = 5, 300.0
+"""Attempts of which each is a warning in the log, and the seconds between two of the later ones that are."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -180,6 +182,7 @@ class Supervisor(Worker):
         self._generation = 0
         self._accepted_generation = 0
         self._ping_at = 0.0
+        self._warned_at = 0.0
         self._alarms = Alarms()
         self._floor = Floor()
         self._moving_on = False
@@ -426,11 +429,25 @@ class Supervisor(Worker):
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
             self._statistics.session_missing()
-            # The first says what is wrong; the others would only say it again.
-            level = logging.WARNING if order.attempt == 1 else logging.INFO
-            log.log(level, "%s; trying again in %.1f s", fact.error, order.delay)
-            self.callbacks.emit(Reconnecting(order.attempt, order.delay, fact.error))
+            event = Reconnecting(order.attempt, order.delay, fact.error, order.lasted)
+            self._log_attempt(event)
+            self.callbacks.emit(event)
         return order
+
+    def _log_attempt(self, event: Reconnecting) -> None:
+        """Each of the first as a warning, then one in a while: an outage may last for days."""
+        loud = event.attempt <= _WARNED or event.at - self._warned_at >= _WARN_AGAIN
+        if loud:
+            self._warned_at = event.at
+        note = f"; {event.note}" if event.note else ""
+        log.log(
+            logging.WARNING if loud else logging.INFO,
+            "%s (trying again in %.1f s, attempt %d%s)",
+            event.error,
+            event.delay,
+            event.attempt,
+            note,
+        )
 
     def _ring(self, alarm: str) -> None:
         match alarm:
