@@ -104,7 +104,16 @@ class Receiver(Worker):
     def _read(self, transport: Transport, sender: Sender) -> None:
         """Read until the peer's Close, which is raised unless it answers ours."""
         while True:
-            match transport.receive():
+            complaint: int | None = None
+            received: str | bytes | Ping | Pong | PeerClose | None
+            try:
+                received = transport.receive()
+            except RemoteProtocolError as error:
+                # If only the reason of its Close frame is broken, what the code says holds all the same.
+                if (received := transport.peer_close) is None:
+                    raise
+                complaint = error.code
+            match received:
                 case str() | bytes() as message:
                     self._understand(message, sender)
                 case Ping(payload):
@@ -117,7 +126,7 @@ class Receiver(Worker):
                         if code == 1000:
                             sender.confirm_all()
                         return
-                    sender.close(1000 if code == 1005 else code)
+                    sender.close(complaint or (1000 if code == 1005 else code))
                     sender.ended_within(_LAST_FRAME)
                     raise ConnectionClosed(code, reason)
 
