@@ -557,11 +557,16 @@ class VoiceClient:
             InvalidState: the client is not open.
             OutboxFull: the server could not be told; it is silent here all the same.
         """
-        player = self._running("interrupt()").player
+        supervisor = self._running("interrupt()")
+        command = InterruptResponse()
+        supervisor.interruptions.begin(command if InterruptResponse in self._dialect.accepts else None)
         try:
-            self._say_if_accepted(InterruptResponse(), urgent=True)
+            self._say_if_accepted(command, urgent=True)
+        except BaseException:
+            supervisor.interruptions.end([command])
+            raise
         finally:
-            player.flush()
+            supervisor.player.flush()
 
     def _say_if_accepted(self, command: Command, *, urgent: bool = False) -> None:
         self._running(type(command).__name__)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.peer import PATIENCE, peer, unused_port
 from voicews import (
+    AudioReceived,
     AudioStalled,
     Backoff,
     Buffers,
@@ -45,6 +46,7 @@ from voicews import (
 )
 from voicews import client as client_module
 from voicews.audio.silence import NullSink, SilenceSource
+from voicews.commands import Command, InterruptResponse
 from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
@@ -52,6 +54,7 @@ from voicews.history import History
 from voicews.lifecycle import Lifecycle
 from voicews.threads.alarms import Alarms
 from voicews.threads.callbacks import Handlers
+from voicews.threads.sender import Sender
 from voicews.threads.supervisor import Supervisor
 from voicews.tools import Tool
 
@@ -311,6 +314,74 @@ def test_an_interruption_is_told_once_even_if_the_server_confirms_it() -> None:
         voice.close()
         assert len(told) == 1
         assert len([text for text in call.texts if text["type"] == "truncate"]) == 1
+
+
+def test_sound_that_slips_in_before_the_session_is_told_makes_no_second_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A frame comes after the user's interruption, and before the sender has said it."""
+    told: list[Interrupted] = []
+    slipped, said = threading.Event(), Sender._say
+
+    def say_late(sender: Sender, command: Command) -> None:
+        if isinstance(command, InterruptResponse):
+            assert slipped.wait(PATIENCE)
+        said(sender, command)
+
+    monkeypatch.setattr(Sender, "_say", say_late)
+    speaker = EarSpeaker()
+    with peer() as server, client(server.url, speaker=speaker) as voice:
+        voice.on(Interrupted, told.append)
+        sounds, lines = voice.events(AudioReceived), voice.events(Transcript)
+        call = server.call()
+        call.send({"type": "response_started"})
+        call.send(bytes(64000))
+        sounds.get(PATIENCE)
+        speaker.wait_for(640)
+        voice.interrupt()
+        call.send(b"\x07\x07" * 3200)
+        sounds.get(PATIENCE)
+        slipped.set()
+        call.wait_for_text("interrupt")
+        call.send({"type": "interrupted"})
+        call.send({"type": "response_started"})
+        call.send(b"\x09\x09" * 320)
+        call.send({"type": "transcript", "text": "later"})
+        lines.get(PATIENCE)
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: b"\x09\x09" in speaker.written, PATIENCE)
+        assert b"\x07\x07" not in speaker.written
+        voice.interrupt()
+        call.wait(lambda: len([text for text in call.texts if text["type"] == "truncate"]) == 2)
+    assert len(told) == 2
+
+
+def test_a_server_that_tells_no_answers_apart_confirms_an_interruption_without_a_second() -> None:
+    told: list[Interrupted] = []
+    speaker = EarSpeaker()
+    with peer() as server, client(server.url, speaker=speaker) as voice:
+        voice.on(Interrupted, told.append)
+        first, lines = voice.events(Interrupted), voice.events(Transcript)
+        call = server.call()
+        call.send(bytes(64000))
+        speaker.wait_for(640)
+        voice.interrupt()
+        first.get(PATIENCE)
+        call.wait_for_text("interrupt")
+        call.send(b"\x07\x07" * 32000)  # it was on its way
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: b"\x07\x07" in speaker.written, PATIENCE)
+        call.send({"type": "interrupted"})
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: speaker.flushes == 2, PATIENCE)
+        call.send(b"\x09\x09" * 32000)
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: b"\x09\x09" in speaker.written, PATIENCE)
+        call.send({"type": "interrupted"})  # by the server itself this time
+        first.get(PATIENCE)
+        call.send({"type": "transcript", "text": "later"})
+        lines.get(PATIENCE)
+    assert len(told) == 2
 
 
 def test_a_hung_microphone_does_not_keep_the_last_words_back() -> None:

@@ -67,7 +67,7 @@ from voicews.threads.collector import Collector
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
 from voicews.threads.devices import LOOK, DeviceOpened, Devices, PlayedOut
 from voicews.threads.drops import Drops
-from voicews.threads.floor import Expiring, Floor, Quiet
+from voicews.threads.floor import Expiring, Floor, Interruptions, Quiet
 from voicews.threads.player import Player
 from voicews.threads.statistics import Statistics
 from voicews.threads.toolbox import Toolbox
@@ -185,6 +185,7 @@ class Supervisor(Worker):
         self._warned_at = 0.0
         self._alarms = Alarms()
         self._floor = Floor()
+        self.interruptions = Interruptions()
         self._moving_on = False
         self.drops = Drops(
             {
@@ -263,6 +264,8 @@ class Supervisor(Worker):
 
     def _interrupted(self, heard_ms: int) -> None:
         """Runs on the player thread."""
+        if not self.interruptions.is_news():
+            return
         if TruncateResponse in self._dialect.accepts:
             try:
                 self.outbox.put(TruncateResponse(heard_ms))
@@ -277,6 +280,11 @@ class Supervisor(Worker):
         if self._moving_on and self._floor.quiet:
             self.post(Quiet())
 
+    def _about_to_send(self, command: Command) -> None:
+        """Runs on the sender thread."""
+        self.interruptions.end([command])
+        self._statistics.sending(command)
+
     def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
         if isinstance(command, SendAudio):
@@ -287,6 +295,7 @@ class Supervisor(Worker):
 
     def _refused(self, command: Command) -> None:
         """Runs on the sender thread."""
+        self.interruptions.end([command])
         self.callbacks.emit(Undelivered(command, sent=False))
 
     def _hear(self, event: Event, generation: int) -> None:
@@ -295,12 +304,14 @@ class Supervisor(Worker):
         match event:
             case AudioReceived():
                 self.callbacks.emit(event)
-                self.player.feed(event, generation)
+                self.interruptions.play(lambda: self.player.feed(event, generation))
                 return
             case Interrupted(heard_ms=None):
+                self.interruptions.heard()
                 self.player.flush()
                 return
             case ResponseStarted():
+                self.interruptions.answer_began()
                 self.player.begin_answer(generation)
             case Transcript(final=True):
                 self._history.add(event.role, event.text, instead_of=event.replaces)
@@ -503,6 +514,7 @@ class Supervisor(Worker):
         superseded = self.outbox.take_if(
             lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult)
         )
+        self.interruptions.end(superseded)
         self._tell_undelivered(superseded, sent=False)
         session = self._dialect.begin(self._session, self._history, tuple(self._tools.copy().values()))
         self._session = session
@@ -516,7 +528,7 @@ class Supervisor(Worker):
             collector=self._collector,
             tell=self.post,
             hear=self._hear,
-            sending=self._statistics.sending,
+            sending=self._about_to_send,
             sent=self._sent,
             refused=self._refused,
         )
