@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
+from voicews.deadline import checked_timeout
 from voicews.errors import ConfigError
 
 __all__ = ["DropOldestQueue", "ShutDown"]
@@ -143,9 +144,10 @@ class DropOldestQueue(queue.Queue[T]):
 
     def _wait(self, timeout: float | None) -> None:
         """Wait for something to happen, and leave the lock, which the caller holds, for that time."""
+        timeout = checked_timeout(timeout)
         end = None if timeout is None else time.monotonic() + timeout
         while not (self._items or self._shut or self._interrupted):
-            remaining = -1.0 if end is None else end - time.monotonic()
+            remaining = -1.0 if end is None else min(end - time.monotonic(), threading.TIMEOUT_MAX)
             if end is not None and remaining <= 0:
                 return
             bell = threading.Lock()

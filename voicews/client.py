@@ -20,7 +20,7 @@ from voicews.audio.defaults import default_microphone, default_speaker
 from voicews.buffers import ShutDown
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
-from voicews.deadline import Deadline
+from voicews.deadline import Deadline, checked_timeout
 from voicews.dialects.base import Dialect
 from voicews.dialects.defaults import dialect_of
 from voicews.errors import (
@@ -241,6 +241,7 @@ class VoiceClient:
             VoicewsError: what the run ended with, if not well.
             InvalidState: called from a callback, where it would wait for itself.
         """
+        timeout = checked_timeout(timeout)
         self._refuse_in_callback("wait()")
         supervisor = self._supervisor
         if supervisor is None:
@@ -266,6 +267,7 @@ class VoiceClient:
             InvalidState: the client ended first without an error, or is not open; or this
                 is a callback, which would wait for itself.
         """
+        timeout = checked_timeout(timeout)
         self._refuse_in_callback("wait_for()")
         if isinstance(what, State):
             return self._wait_for_state(what, timeout)
@@ -352,6 +354,7 @@ class VoiceClient:
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.
         """
+        timeout = checked_timeout(timeout)
         with self._opening:
             if self._supervisor is not None:
                 if not self._supervisor.over:
@@ -607,8 +610,15 @@ class VoiceClient:
 
     def _raise_what_went_wrong(self) -> None:
         error = self._lifecycle.error
-        if error is not None:
-            raise error
+        if error is None:
+            return
+        # Each raise lengthens the traceback of the one object that is kept, and changes its context.
+        began, context = self._lifecycle.traceback, error.__context__
+        try:
+            raise error.with_traceback(began)
+        finally:
+            error.__context__ = context
+            del error
 
 
 class _InheritedClient(VoiceClient):

@@ -10,6 +10,7 @@ import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
 from voicews.errors import InvalidState, SessionExpired
@@ -155,6 +156,7 @@ class Lifecycle:
     Attributes:
         state: where it is.
         error: what ended, or is ending, the run; None if nothing did.
+        traceback: that of the error, as it was when it came here.
         attempt: how many retries the present loss has used up.
         gave_up: True if the run ends because no attempt was left.
     """
@@ -164,6 +166,7 @@ class Lifecycle:
         self._retry = retry or RetryPolicy()
         self.state = State.IDLE
         self.error: BaseException | None = None
+        self.traceback: TracebackType | None = None
         self.attempt = 0
         self.gave_up = False
         self._connected_at: float | None = None
@@ -187,7 +190,8 @@ class Lifecycle:
         old, self.state = self.state, TRANSITIONS[self.state][type(fact)]
         match fact:
             case Open():
-                self.error, self.attempt, self.gave_up, self._connected_at = None, 0, False, None
+                self.error, self.traceback = None, None
+                self.attempt, self.gave_up, self._connected_at = 0, False, None
                 self._connected_before = False
                 return Connect(0.0, 0)
             case Connected() if old is not State.CLOSING:
@@ -201,16 +205,20 @@ class Lifecycle:
                 self.attempt += 1
                 return Connect(delay, self.attempt, lasted)
             case Fault(error=error):
-                self.error = error if self.error is None else self.error
+                self._keep(error)
                 if old is not State.CLOSING:
                     return TearDown(graceful=linked and old is State.CONNECTED)
             case Close() if self.state is State.CLOSING and old is not State.CLOSING:
                 return TearDown(graceful=linked)
             case TornDown(error=late):
-                self.error = late if self.error is None else self.error
+                self._keep(late)
                 if self.error is not None:
                     self.state = State.FAILED
         return None
+
+    def _keep(self, error: BaseException | None) -> None:
+        if self.error is None and error is not None:
+            self.error, self.traceback = error, error.__traceback__
 
     def _weigh(self, fact: Dropped, now: float) -> Fact:
         verdict: object = None

@@ -18,6 +18,7 @@ from voicews.config import Limits, ProxySettings, Timeouts, TlsSettings
 from voicews.deadline import Deadline
 from voicews.dialects.base import Request
 from voicews.errors import (
+    ConnectFailed,
     ConnectionClosed,
     HandshakeRejected,
     InvalidState,
@@ -168,7 +169,11 @@ class Transport:
         if self._dialled:
             raise InvalidState("a Transport connects only once; make a new one")
         self._dialled = True
-        import websocket
+        try:
+            import websocket
+        except OSError as error:
+            why = error.strerror or error
+            raise ConnectFailed(f"the library websocket-client cannot be loaded: {why}") from error
 
         deadline = Deadline(self._timeouts.connect)
         connection = websocket.WebSocket(skip_utf8_validation=True)

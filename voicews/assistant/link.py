@@ -187,7 +187,8 @@ class Listener:
                 create_connection=_Connection,
             )
         except OSError as error:
-            raise TransportError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise TransportError(f"cannot listen on {where}: {error.strerror or error}") from error
         self._server.socket.setblocking(False)
         self._wake_reader, self._wake_writer = socket.socketpair()
 

@@ -263,6 +263,11 @@ class Connection(Listener):
             if cause is None and isinstance(error, ConnectionClosed) and error.code == 1006:
                 cause = self._sender_error
         cause = cause or error
+        if isinstance(cause, OSError) and not isinstance(cause, VoicewsError):
+            # Out of descriptors, say, somewhere where nothing of the kind is expected.
+            failure = ConnectFailed(f"the connection failed: {cause.strerror or cause}")
+            failure.__cause__ = cause
+            cause = failure
         if not isinstance(cause, VoicewsError):
             return cause
         try:
