@@ -24,11 +24,13 @@ url, ca_file = sys.argv[1], sys.argv[2] or None
 assert issubclass(DropOldestQueue, queue.Queue)
 config = ClientConfig(tls=TlsSettings(ca_file=ca_file))
 voice = VoiceClient(url, microphone=SilenceSource(), speaker=NullSink(), config=config)
+lines, sounds = queue.Queue(), queue.Queue()
+voice.on(Transcript, lines.put)
+voice.on(PlaybackStarted, sounds.put)
 for turn in range(2):
     with voice:
-        lines, sounds = voice.events(Transcript), voice.events(PlaybackStarted)
         voice.send_text("hello")
-        print(lines.get(10).text, type(sounds.get(10)).__name__)
+        print(lines.get(timeout=10).text, type(sounds.get(timeout=10)).__name__)
     print(voice.state.name)
 """
 

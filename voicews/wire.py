@@ -66,8 +66,8 @@ class _Late(Exception):
     """The deadline has passed; never leaves this module."""
 
 
-class _HungUp(Exception):
-    """The peer has ended the stream during a step of the opening; never leaves this module."""
+class _HungUp(ConnectFailed):
+    """The peer has ended the stream during a step of the opening."""
 
 
 class Wire:
