@@ -1,7 +1,7 @@
 """Push to talk on a Raspberry Pi: a button on GPIO 17, an LED on GPIO 27.
 
-Hold the button while you speak. The LED blinks while an answer is heard. Made to run unattended: a lost
-connection is dialled again for as long as it takes.
+Hold the button while you speak. The LED blinks while an answer is heard. Made to run unattended: it
+waits for the server, at the start too, for as long as it takes.
 """
 
 from gpiozero import LED, Button

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
+from voicews.backoff import Backoff, RetryPolicy, UntilConnected, Verdict, judge
 from voicews.errors import (
     AudioError,
     ConfigError,
@@ -33,8 +33,32 @@ from voicews.errors import (
 
 
 def test_the_defaults_without_jitter() -> None:
-    delays = Backoff(jitter=0.0).delays()
+    delays = Backoff(jitter=0.0, max_attempts=None).delays()
     assert list(itertools.islice(delays, 7)) == [1, 2, 4, 8, 16, 30, 30]
+    assert list(Backoff(jitter=0.0).delays()) == [1, 2, 4, 8, 16]
+
+
+@given(st.integers(0, 200))
+def test_there_are_as_many_delays_as_attempts(attempts: int) -> None:
+    assert len(list(Backoff(max_attempts=attempts).delays())) == attempts
+    assert len(list(Backoff(max_attempts=UntilConnected(attempts)).delays())) == attempts
+    assert len(list(itertools.islice(Backoff(max_attempts=None).delays(), 500))) == 500
+
+
+def test_the_limit_before_and_after_the_first_session() -> None:
+    def limits(backoff: Backoff) -> tuple[int | None, int | None]:
+        return backoff.limit(), backoff.limit(connected_before=True)
+
+    assert limits(Backoff()) == (5, None)
+    assert limits(Backoff(max_attempts=UntilConnected(0))) == (0, None)
+    assert limits(Backoff(max_attempts=7)) == (7, 7)
+    assert limits(Backoff(max_attempts=None)) == (None, None)
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, True, math.nan, "1", None])
+def test_a_wrong_limit(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"UntilConnected\.attempts is .*; it must be a whole number"):
+        UntilConnected(value)
 
 
 @given(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import errno
 import queue
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -995,6 +998,44 @@ def test_where_no_thread_is_left_it_can_be_opened_later(
         voice.close()
     with voice:
         assert voice.state is State.CONNECTED
+
+
+def test_an_error_that_is_raised_again_does_not_grow() -> None:
+    """One object is kept; each wait() raises it."""
+    voice = VoiceClient(
+        f"ws://127.0.0.1:{unused_port()}",
+        microphone=SilenceSource(),
+        speaker=NullSink(),
+        config=ClientConfig(backoff=Backoff(max_attempts=0)),
+    )
+    lengths, contexts = set(), set()
+    with pytest.raises(ConnectFailed):
+        voice.open()
+    for _ in range(100):
+        with pytest.raises(ConnectFailed) as caught:
+            voice.wait()
+        assert caught.value is voice.error
+        lengths.add(len(traceback.format_exception(caught.value)))
+        contexts.add(id(caught.value.__context__))
+        with pytest.raises(ConnectFailed):
+            voice.wait_for(State.CONNECTED)
+    assert (len(lengths), len(contexts)) == (1, 1)
+
+
+def test_a_library_that_cannot_be_loaded_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python opens files for it, and there may be no descriptor left."""
+    real = builtins.__import__
+
+    def crowded(name: str, *args: Any, **options: Any) -> Any:
+        if name == "websocket":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", crowded)
+    config = ClientConfig(backoff=Backoff(max_attempts=0))
+    voice = VoiceClient("ws://127.0.0.1:9", microphone=SilenceSource(), speaker=NullSink(), config=config)
+    with pytest.raises(ConnectFailed, match=r"websocket-client cannot be loaded: Too many open files"):
+        voice.open()
 
 
 @pytest.mark.parametrize("shared", ["microphone", "speaker"])

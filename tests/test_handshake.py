@@ -96,7 +96,6 @@ class TestRequest:
             "ws://[::1/",
             "ws://[v1.x]/",
             "ws://[1::2::3]/",
-            "ws://[fe80::1%25eth0]/",
             "ws://h/a b",
             "ws://h/a\r\nX: y",
             "ws://h/a\nb",
@@ -311,3 +310,22 @@ class TestAnswer:
 
     def test_retry_after_in_the_past_is_now(self) -> None:
         assert rejected(503, "Retry-After: Mon, 01 Jan 2001 00:00:30 GMT").retry_after == 0.0
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "told"),
+    [
+        ("ws://[fe80::1%25eth0]/", "fe80::1%eth0", "[fe80::1]"),
+        ("ws://[fe80::1%25wlan0.2]:8765/", "fe80::1%wlan0.2", "[fe80::1]:8765"),
+        ("ws://[fe80::1%lo]:9/", "fe80::1%lo", "[fe80::1]:9"),
+    ],
+)
+def test_the_zone_of_an_ipv6_address_stays_on_this_machine(url: str, host: str, told: str) -> None:
+    opening = Opening.of(Request(url))
+    assert opening.host == host
+    assert f"\r\nHost: {told}\r\n".encode() in opening.compose("x")
+
+
+def test_a_redirection_to_tls_names_the_scheme() -> None:
+    with pytest.raises(HandshakeRejected, match="wss://"):
+        read_answer(b"HTTP/1.1 301 Moved\r\nLocation: https://example.org/\r\n\r\n", ())

@@ -141,6 +141,42 @@ def test_three_attempts_and_then_the_end() -> None:
     assert (lifecycle.state, lifecycle.error) == (State.FAILED, LOST)
 
 
+def test_by_default_a_client_gives_up_only_if_it_never_had_a_session() -> None:
+    lifecycle = at(State.CONNECTING)
+    assert attempts(lifecycle, 6)[-1] == TearDown(graceful=False)
+    lifecycle.handle(TornDown(), 0.0)
+    lifecycle.handle(Open(), 0.0)
+    lifecycle.handle(Connected(), 0.0)
+    assert all(isinstance(order, Connect) for order in attempts(lifecycle, 1000))
+    lifecycle.handle(Close(), 0.0)
+    lifecycle.handle(TornDown(), 0.0)
+    lifecycle.handle(Open(), 0.0)  # another run: the server may have gone for good meanwhile
+    assert attempts(lifecycle, 6)[-1] == TearDown(graceful=False)
+
+
+def test_a_number_limits_the_attempts_after_a_session_too() -> None:
+    lifecycle = at(State.CONNECTED, backoff=Backoff(jitter=0.0, max_attempts=3))
+    assert attempts(lifecycle, 4)[-1] == TearDown(graceful=False)
+
+
+def test_a_short_session_is_told_where_it_explains_the_number() -> None:
+    lifecycle = at(State.CONNECTING, backoff=Backoff(jitter=0.0))
+    order = lifecycle.handle(Dropped(LOST), 0.0)
+    assert isinstance(order, Connect)
+    assert (order.attempt, order.lasted) == (1, None)
+    lifecycle.handle(Connected(), 1.0)
+    order = lifecycle.handle(Dropped(LOST), 9.0)
+    assert isinstance(order, Connect)
+    assert (order.attempt, order.lasted) == (2, 8.0)
+    order = lifecycle.handle(Dropped(LOST), 9.0)
+    assert isinstance(order, Connect)
+    assert (order.attempt, order.lasted) == (3, None)
+    lifecycle.handle(Connected(), 20.0)
+    order = lifecycle.handle(Dropped(LOST), 30.0)
+    assert isinstance(order, Connect)
+    assert (order.attempt, order.lasted) == (1, None)
+
+
 def test_no_attempts_at_all() -> None:
     lifecycle = at(State.CONNECTED, backoff=Backoff(max_attempts=0))
     assert attempts(lifecycle, 1) == [TearDown(graceful=False)]

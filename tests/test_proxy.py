@@ -386,7 +386,7 @@ class TestSettings:
         [
             ("http://proxy", "<ConnectTunnel proxy:3128>"),
             ("socks5h://proxy/", "<SocksTunnel proxy:1080>"),
-            ("http://[::1]:80", "<ConnectTunnel ::1:80>"),
+            ("http://[::1]:80", "<ConnectTunnel [::1]:80>"),
         ],
     )
     def test_ports(self, url: str, shown: str) -> None:

@@ -270,6 +270,40 @@ class TestRules:
         assert judge(caught.value) is Verdict.FATAL
 
     @pytest.mark.parametrize(
+        ("reason", "shown"),
+        [
+            ("später".encode()[:3], "sp\ufffd"),
+            (("é" * 80).encode()[:123], "é" * 61 + "\ufffd"),
+            (("x" + "\U0001f600" * 40).encode()[:123], "x" + "\U0001f600" * 30 + "\ufffd"),
+            ("wait\ufffd".encode(), "wait\ufffd"),
+        ],
+    )
+    def test_a_close_whose_reason_was_cut(self, reason: bytes, shown: str) -> None:
+        """It is put together by the server's program, and cut by its library at 123 bytes."""
+        data = frame(CLOSE, b"\x03\xf3" + reason)
+        with listening(saying(data)) as server, connected(server.port) as transport:
+            assert transport.receive() == PeerClose(1011, shown)
+
+    @pytest.mark.parametrize(
+        ("reason", "shown", "code"),
+        [
+            ("später".encode("latin-1"), "sp\ufffdter", 1007),
+            (b"\xff", "\ufffd", 1007),
+            (b"x" * 124, "x" * 123, 1002),
+            (b"\xc3" * 3000, "\ufffd" * 123, 1002),
+        ],
+    )
+    def test_a_close_whose_reason_breaks_them_is_known_all_the_same(
+        self, reason: bytes, shown: str, code: int
+    ) -> None:
+        data = frame(CLOSE, b"\x03\xf3" + reason)
+        with listening(saying(data)) as server, connected(server.port) as transport:
+            with pytest.raises(RemoteProtocolError) as caught:
+                transport.receive()
+            assert caught.value.code == code
+            assert transport.peer_close == PeerClose(1011, shown)
+
+    @pytest.mark.parametrize(
         "data",
         [
             frame(BINARY, b"x", length=101),

@@ -872,3 +872,33 @@ def test_what_a_lost_stream_still_holds_can_be_forgotten(forget: bool) -> None:
         wire.close(forget=forget)
         read_on.set()
     assert (sum(arrived) < sent) is forget
+
+
+@pytest.mark.parametrize("how", ["hangs up", "resets", "is silent"])
+def test_a_server_without_tls_is_suspected_where_it_says_nothing(how: str) -> None:
+    def script(line: Line) -> None:
+        if how == "hangs up":
+            line.sock.recv(65536)
+        elif how == "is silent":
+            line.wait_for_end()
+
+    context = tls_context(TlsSettings())
+    with listening(script) as server:
+        wire = Wire("127.0.0.1", server.port, tls=context, send_timeout=5)
+        with pytest.raises(ConnectFailed, match="write ws://"):
+            wire.open(Deadline(0.5 if how == "is silent" else 5))
+
+
+def test_a_server_with_tls_is_suspected_likewise(authority: Authority) -> None:
+    with listening(lambda line: None, context=authority.server_context()) as server:
+        wire = Wire("127.0.0.1", server.port, tls=None, send_timeout=5)
+        wire.open(Deadline(5))
+        with pytest.raises(ConnectFailed, match="write wss://"):
+            wire.exchange(b"GET / HTTP/1.1\r\n\r\n", until=b"\r\n\r\n", limit=1000, deadline=Deadline(5))
+
+
+def test_messages_put_brackets_round_an_ipv6_address() -> None:
+    wire = Wire("::1", 9, tls=None, send_timeout=5)
+    assert "[::1]:9" in repr(wire)
+    with pytest.raises(ConnectFailed, match=r"^\[::1\]:9 cannot be reached"):
+        wire.open(Deadline(5))

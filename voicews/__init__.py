@@ -17,7 +17,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as type checkers know it, without the time that typing takes
 
 if TYPE_CHECKING:
-    from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
+    from voicews.backoff import Backoff, RetryPolicy, UntilConnected, Verdict, judge
     from voicews.client import VoiceClient
     from voicews.config import (
         AudioFormat,
@@ -177,6 +177,7 @@ __all__ = [
     "Turn",
     "Undelivered",
     "Unsupported",
+    "UntilConnected",
     "Verdict",
     "VoiceClient",
     "VoicewsError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -20,12 +21,34 @@ from voicews.errors import (
     VoicewsError,
 )
 
-__all__ = ["Backoff", "RetryPolicy", "Verdict", "judge"]
+__all__ = ["Backoff", "RetryPolicy", "UntilConnected", "Verdict", "judge"]
 
 
 def _is_number(value: float, least: float) -> bool:
     """A finite number and not below ``least``; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+@dataclass(frozen=True)
+class UntilConnected:
+    """A limit of attempts that holds until the first session; from then on there is none.
+
+    Raises:
+        ConfigError: ``attempts`` is wrong.
+    """
+
+    attempts: int = 5
+    """Retries before giving up while there has been no session."""
+
+    def __post_init__(self) -> None:
+        if not _is_count(self.attempts):
+            raise ConfigError(
+                f"UntilConnected.attempts is {self.attempts!r}; it must be a whole number, 0 or more"
+            )
 
 
 @dataclass(frozen=True)
@@ -45,10 +68,13 @@ class Backoff:
     jitter: float = 0.25
     """The share of each delay that chance may take away, 0 (exact) to 1 (anything down to nothing),
     so that a thousand devices do not come back in the same second."""
-    max_attempts: int | None = 5
-    """Retries after one loss before giving up; None never gives up (for unattended devices)."""
+    max_attempts: int | UntilConnected | None = UntilConnected(5)
+    """Retries before giving up: a number, at the start and after each loss alike, or None, which never gives
+    up.  The default gives up after 5 while there has been no session, since the address may be wrong, and
+    never once there was one."""
     stable_after: float = 10.0
-    """A link must have lived this many seconds before earlier failures are forgotten."""
+    """A session must have lasted this many seconds before earlier failures are forgotten: one that ends
+    sooner counts as one more failed attempt, and the delays go on growing."""
 
     def __post_init__(self) -> None:
         self._check("initial", _is_number(self.initial, 0), "0 or more seconds")
@@ -56,8 +82,8 @@ class Backoff:
         self._check("cap", _is_number(self.cap, self.initial), "a number of seconds, `initial` at least")
         self._check("jitter", _is_number(self.jitter, 0) and self.jitter <= 1, "from 0 to 1")
         attempts = self.max_attempts
-        whole = isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0
-        self._check("max_attempts", attempts is None or whole, "a whole number, 0 or more, or None")
+        known = attempts is None or isinstance(attempts, UntilConnected) or _is_count(attempts)
+        self._check("max_attempts", known, "a whole number, 0 or more, UntilConnected(…) or None")
         self._check("stable_after", _is_number(self.stable_after, 0), "0 or more seconds")
 
     def _check(self, name: str, ok: bool, allowed: str) -> None:
@@ -75,12 +101,22 @@ class Backoff:
             delay = self.cap if self.initial else 0.0
         return delay * (1 - self.jitter * chance()) if self.jitter else delay
 
+    def limit(self, *, connected_before: bool = False) -> int | None:
+        """How many retries there are before giving up; None if there is no limit.
+
+        Args:
+            connected_before: whether there has been a session since the client was opened.
+        """
+        attempts = self.max_attempts
+        if isinstance(attempts, UntilConnected):
+            return None if connected_before else attempts.attempts
+        return attempts
+
     def delays(self) -> Iterator[float]:
-        """The delays, without end: ``max_attempts`` is for whoever takes them to heed."""
-        attempt = 0
-        while True:
+        """The delays of a client that finds no server: as many as it makes attempts (see :meth:`limit`)."""
+        limit = self.limit()
+        for attempt in itertools.count() if limit is None else range(limit):
             yield self.delay(attempt)
-            attempt += 1
 
 
 class Verdict(enum.Enum):

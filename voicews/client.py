@@ -21,7 +21,7 @@ from voicews.buffers import ShutDown
 from voicews.callables import safe_repr
 from voicews.commands import Command, EndTurn, InterruptResponse, SendText, StartTurn, ToolResult
 from voicews.config import ClientConfig
-from voicews.deadline import Deadline
+from voicews.deadline import Deadline, checked_timeout
 from voicews.descriptors import occupy_standard_descriptors
 from voicews.dialects.base import Dialect, unsupported
 from voicews.dialects.defaults import dialect_of
@@ -251,6 +251,7 @@ class VoiceClient:
             VoicewsError: what the run ended with, if not well.
             InvalidState: called from a callback, where it would wait for itself.
         """
+        timeout = checked_timeout(timeout)
         self._refuse_in_callback("wait()")
         supervisor = self._supervisor
         if supervisor is None:
@@ -276,6 +277,7 @@ class VoiceClient:
             InvalidState: the client ended first without an error, or is not open; or this
                 is a callback, which would wait for itself.
         """
+        timeout = checked_timeout(timeout)
         self._refuse_in_callback("wait_for()")
         if isinstance(what, State):
             return self._wait_for_state(what, timeout)
@@ -363,6 +365,7 @@ class VoiceClient:
             VoicewsError: the connection did not come about; what the last attempt met.
             TimeoutError: ``timeout`` has passed.
         """
+        timeout = checked_timeout(timeout)
         with self._opening, _sharing:
             if self._supervisor is not None:
                 if not self._supervisor.over:
@@ -438,11 +441,17 @@ class VoiceClient:
     def _wait_until_open(self, supervisor: Supervisor, deadline: Deadline) -> bool:
         """False if the deadline has passed."""
         with self._changed:
-            while not supervisor.over and not (self.state is State.CONNECTED and supervisor.devices_open):
+            while not (supervisor.over or self._is_open(supervisor)):
                 if deadline.passed:
                     return False
                 self._changed.wait(deadline.remaining())
         return True
+
+    def _is_open(self, supervisor: Supervisor) -> bool:
+        if self.state is State.CONNECTED:
+            return supervisor.devices_open
+        # Whoever waits may miss CONNECTED where the server closes at once, and playing out takes long.
+        return self.state is State.CLOSING and self.error is None and supervisor.connections > 0
 
     def close(self, *, play_out: bool = False) -> None:
         """End the conversation: send what is waiting, hear the server's last words, close.
@@ -584,11 +593,16 @@ class VoiceClient:
             InvalidState: the client is not open.
             OutboxFull: the server could not be told; it is silent here all the same.
         """
-        player = self._running("interrupt()").player
+        supervisor = self._running("interrupt()")
+        command = InterruptResponse()
+        supervisor.interruptions.begin(command if InterruptResponse in self._dialect.accepts else None)
         try:
-            self._say_if_accepted(InterruptResponse(), urgent=True)
+            self._say_if_accepted(command, urgent=True)
+        except BaseException:
+            supervisor.interruptions.end([command])
+            raise
         finally:
-            player.flush()
+            supervisor.player.flush()
 
     def _say_if_accepted(self, command: Command, *, urgent: bool = False) -> None:
         self._running(type(command).__name__)
@@ -629,8 +643,15 @@ class VoiceClient:
 
     def _raise_what_went_wrong(self) -> None:
         error = self._lifecycle.error
-        if error is not None:
-            raise error
+        if error is None:
+            return
+        # Each raise lengthens the traceback of the one object that is kept, and changes its context.
+        began, context = self._lifecycle.traceback, error.__context__
+        try:
+            raise error.with_traceback(began)
+        finally:
+            error.__context__ = context
+            del error
 
 
 class _InheritedClient(VoiceClient):

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from numbers import Real
+from typing import Any
 
-__all__ = ["Deadline"]
+from voicews.errors import ConfigError
+
+__all__ = ["Deadline", "checked_timeout"]
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """A timeout that a user gave: seconds, of which fewer than 0 are as 0, or None for no limit.
+
+    Raises:
+        ConfigError: it is anything else.
+    """
+    given: Any = timeout
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, Real) or not math.isfinite(given):
+        raise ConfigError(
+            f"the timeout is {given!r}; it must be a number of seconds, or None to wait as long as it takes"
+        )
+    return min(float(given), threading.TIMEOUT_MAX)
 
 
 class Deadline:

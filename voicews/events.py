@@ -101,6 +101,17 @@ class Reconnecting(Event):
     """Seconds until the attempt."""
     error: BaseException
     """What made it necessary."""
+    lasted: float | None = None
+    """Seconds that the session lasted which has just been lost, if that was less than
+    ``Backoff.stable_after`` and there had been attempts before it: then these are counted on, and so
+    ``attempt`` is more than 1.  Else None."""
+
+    @property
+    def note(self) -> str:
+        """Why the attempts are counted on, in words for people; empty if they are not."""
+        if self.lasted is None:
+            return ""
+        return f"the session lasted only {self.lasted:.1f} s, so earlier attempts still count"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no backslash: browsers take it fo
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _LABEL = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
+_ZONE = re.compile(r"[0-9A-Za-z._~-]{1,32}")
 _STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-9][0-9]{2})(?: .*)?")
 _BREAK = re.compile(r"[\r\n\0]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -79,7 +80,8 @@ class Opening:
             headers["Authorization"] = credentials
         if "user-agent" not in names:
             headers["User-Agent"] = "voicews"
-        shown = f"[{host}]" if ":" in host else host
+        bare = host.partition("%")[0]  # an IPv6 zone is known on this machine only (RFC 6874)
+        shown = f"[{bare}]" if ":" in bare else bare
         lines = [
             f"GET {parts.path or '/'}{'?' if parts.query else ''}{parts.query} HTTP/1.1",
             f"Host: {shown}" if port == _PORTS[parts.scheme] else f"Host: {shown}:{port}",
@@ -160,8 +162,12 @@ def read_answer(head: bytes, subprotocols: Sequence[str]) -> Answer:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     status = int(match[1])
     if status != 101:
+        to_tls = headers.get("location", "").lower().startswith(("https:", "wss:"))
         raise HandshakeRejected(
-            status, _refusal(status), headers=_redacted(headers), retry_after=_retry_after(headers)
+            status,
+            _refusal(status, to_tls=to_tls),
+            headers=_redacted(headers),
+            retry_after=_retry_after(headers),
         )
     if headers.get("sec-websocket-extensions"):
         raise RemoteProtocolError("the server switched on a WebSocket extension that was not offered")
@@ -191,18 +197,25 @@ def _split(url: str) -> tuple[urllib.parse.SplitResult, str, int]:
         raise ConfigError(f"Request.url has the scheme {shown!r}; it must begin with ws:// or wss://")
     if "#" in url:
         raise ConfigError("Request.url has a fragment (#…), which WebSocket URLs must not have")
-    host = parts.hostname or ""
+    host = _without_escape(parts.hostname or "")
     if port == 0 or ("[" in parts.netloc) != (":" in host) or not _is_host(host):
         raise ConfigError("Request.url must name a host (a name or an IP address) and a port from 1 to 65535")
     return parts, host, _PORTS[parts.scheme] if port is None else port
 
 
+def _without_escape(host: str) -> str:
+    """The zone of an IPv6 address follows %25 in a URL (RFC 6874), and % anywhere else."""
+    address, percent, zone = host.partition("%")
+    return address + percent + zone.removeprefix("25") if percent and ":" in address else host
+
+
 def _is_host(host: str) -> bool:
     if ":" in host:
         try:
-            return ipaddress.IPv6Address(host).scope_id is None
+            zone = ipaddress.IPv6Address(host).scope_id
         except ValueError:
             return False
+        return zone is None or _ZONE.fullmatch(zone) is not None
     return len(host) <= 254 and all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
@@ -270,7 +283,7 @@ def _checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
 # -- the answer ---------------------------------------------------------------------------------
 
 
-def _refusal(status: int) -> str:
+def _refusal(status: int, *, to_tls: bool) -> str:
     # The server's own phrase may repeat what it was sent, so the standard's takes its place.
     try:
         phrase = f" ({http.HTTPStatus(status).phrase})"
@@ -282,6 +295,10 @@ def _refusal(status: int) -> str:
         hint = ": check the path of the URL"
     elif 300 <= status < 400:
         hint = ": redirects are not followed, so give the address it names"
+        if to_tls:
+            hint += ", with wss://"
+    elif status == 400:
+        hint = ": one that expects TLS (wss://) answers ws:// so, too"
     elif 200 <= status < 300:
         hint = ": an ordinary web page is there, no WebSocket"
     else:

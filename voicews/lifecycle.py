@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import TracebackType
 
 from voicews.backoff import Backoff, RetryPolicy, Verdict, judge
 from voicews.errors import InvalidState, SessionExpired
@@ -138,6 +139,8 @@ class Connect:
     attempt: int
     """0 for the first connection and for a planned move to a new one, else the number of the
     retry, counted from 1."""
+    lasted: float | None = field(default=None, compare=False)
+    """How long the session before lasted, if that was too short to begin counting anew."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class Lifecycle:
     Attributes:
         state: where it is.
         error: what ended, or is ending, the run; None if nothing did.
+        traceback: that of the error, as it was when it came here.
         attempt: how many retries the present loss has used up.
         gave_up: True if the run ends because no attempt was left.
     """
@@ -162,9 +166,11 @@ class Lifecycle:
         self._retry = retry or RetryPolicy()
         self.state = State.IDLE
         self.error: BaseException | None = None
+        self.traceback: TracebackType | None = None
         self.attempt = 0
         self.gave_up = False
         self._connected_at: float | None = None
+        self._connected_before = False
 
     def handle(self, fact: Fact, now: float) -> Connect | TearDown | None:
         """Move to the next state and say what has to be done.
@@ -184,28 +190,35 @@ class Lifecycle:
         old, self.state = self.state, TRANSITIONS[self.state][type(fact)]
         match fact:
             case Open():
-                self.error, self.attempt, self.gave_up, self._connected_at = None, 0, False, None
+                self.error, self.traceback = None, None
+                self.attempt, self.gave_up, self._connected_at = 0, False, None
+                self._connected_before = False
                 return Connect(0.0, 0)
             case Connected() if old is not State.CLOSING:
-                self._connected_at = now
+                self._connected_at, self._connected_before = now, True
             case Dropped(error=error) if old is not State.CLOSING:
-                self._connected_at = None
+                began, self._connected_at = self._connected_at, None
                 if isinstance(error, SessionExpired):
                     return Connect(0.0, self.attempt)
                 delay = max(self._backoff.delay(self.attempt), self._retry.retry_after(error))
+                lasted = now - began if began is not None and self.attempt else None
                 self.attempt += 1
-                return Connect(delay, self.attempt)
+                return Connect(delay, self.attempt, lasted)
             case Fault(error=error):
-                self.error = error if self.error is None else self.error
+                self._keep(error)
                 if old is not State.CLOSING:
                     return TearDown(graceful=linked and old is State.CONNECTED)
             case Close() if self.state is State.CLOSING and old is not State.CLOSING:
                 return TearDown(graceful=linked)
             case TornDown(error=late):
-                self.error = late if self.error is None else self.error
+                self._keep(late)
                 if self.error is not None:
                     self.state = State.FAILED
         return None
+
+    def _keep(self, error: BaseException | None) -> None:
+        if self.error is None and error is not None:
+            self.error, self.traceback = error, error.__traceback__
 
     def _weigh(self, fact: Dropped, now: float) -> Fact:
         verdict: object = None
@@ -223,7 +236,8 @@ class Lifecycle:
             return fact
         if self._connected_at is not None and now - self._connected_at >= self._backoff.stable_after:
             self.attempt = 0
-        if self._backoff.max_attempts is not None and self.attempt >= self._backoff.max_attempts:
+        limit = self._backoff.limit(connected_before=self._connected_before)
+        if limit is not None and self.attempt >= limit:
             self.gave_up = True
             return Fault(fact.error)
         return fact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["printable"]
+__all__ = ["host_port", "printable"]
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters (C0 and C1, which begin a terminal's commands), other line breaks, and what turns the
@@ -27,3 +27,8 @@ def printable(text: str, *, lines: bool = False) -> str:
         return " " if found[0] in _BREAKS else "\N{REPLACEMENT CHARACTER}"
 
     return _CONTROLS.sub(harmless, text)
+
+
+def host_port(host: str, port: int) -> str:
+    """An address for people, with brackets round that of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -15,6 +15,7 @@ from collections.abc import Generator
 
 from voicews.config import ProxySettings
 from voicews.errors import ConfigError, ProxyFailed
+from voicews.printable import host_port
 
 __all__ = ["ConnectTunnel", "SocksTunnel", "Steps", "Tunnel", "tunnel_for"]
 
@@ -49,7 +50,7 @@ class Tunnel(ABC):
         self._credentials = credentials
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.host}:{self.port}>"
+        return f"<{type(self).__name__} {host_port(self.host, self.port)}>"
 
     @abstractmethod
     def steps(self, host: str, port: int) -> Steps:
@@ -60,7 +61,7 @@ class Tunnel(ABC):
         """
 
     def _failed(self, why: str, *, fatal: bool, status: int | None = None) -> ProxyFailed:
-        return ProxyFailed(f"the proxy {self.host}:{self.port} {why}", fatal=fatal, status=status)
+        return ProxyFailed(f"the proxy {host_port(self.host, self.port)} {why}", fatal=fatal, status=status)
 
 
 class ConnectTunnel(Tunnel):
@@ -68,7 +69,7 @@ class ConnectTunnel(Tunnel):
 
     def steps(self, host: str, port: int) -> Steps:
         """One request; any answer of 2xx opens the way."""
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        authority = host_port(host, port)
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
         if self._credentials is not None:
             encoded = base64.b64encode(":".join(self._credentials).encode()).decode("ascii")
@@ -120,7 +121,7 @@ class SocksTunnel(Tunnel):
             raise self._failed("speaks no SOCKS 5", fatal=True)
         if reply != 0:
             why = _REFUSALS.get(reply, f"it says {reply}")
-            raise self._failed(f"did not lead to {host}:{port}: {why}", fatal=reply in (2, 7, 8))
+            raise self._failed(f"did not lead to {host_port(host, port)}: {why}", fatal=reply in (2, 7, 8))
         if kind == 3:
             (length,) = yield b"", 1
         elif kind in (1, 4):

@@ -29,7 +29,7 @@ def notify(*lines: str) -> bool:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
-            sock.sendto("\n".join(lines).encode(), address)
+            sock.sendto("\n".join(lines).encode(), socket.MSG_NOSIGNAL, address)
     except OSError as error:
         log.debug("systemd could not be told %s: %s", lines, error)
         return False

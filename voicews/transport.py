@@ -18,6 +18,7 @@ from voicews.config import Limits, ProxySettings, Timeouts, TlsSettings
 from voicews.deadline import Deadline
 from voicews.dialects.base import Request
 from voicews.errors import (
+    ConnectFailed,
     ConnectionClosed,
     HandshakeRejected,
     InvalidState,
@@ -35,6 +36,8 @@ __all__ = ["PeerClose", "Ping", "Pong", "Transport"]
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _CONTROL_LIMIT = 125
+_REASON_LIMIT = 123
+_BAD_CONTROL = "the server sent a control frame in fragments or over 125 bytes"
 
 _MEDIUM = struct.Struct("!BBH")
 _LONG = struct.Struct("!BBQ")
@@ -139,6 +142,11 @@ class Transport:
         """The subprotocol that the server chose, if any."""
         return self._subprotocol
 
+    @property
+    def peer_close(self) -> PeerClose | None:
+        """The server's Close frame, once it was received; also one whose reason breaks the rules."""
+        return self._peer_close
+
     # -- the receiver's thread --------------------------------------------------------------
 
     def connect(self) -> None:
@@ -161,7 +169,11 @@ class Transport:
         if self._dialled:
             raise InvalidState("a Transport connects only once; make a new one")
         self._dialled = True
-        import websocket
+        try:
+            import websocket
+        except OSError as error:
+            why = error.strerror or error
+            raise ConnectFailed(f"the library websocket-client cannot be loaded: {why}") from error
 
         deadline = Deadline(self._timeouts.connect)
         connection = websocket.WebSocket(skip_utf8_validation=True)
@@ -219,8 +231,18 @@ class Transport:
         if opcode == _PONG:
             return Pong(payload)
         code = _CODE.unpack_from(payload)[0] if payload else 1005
-        reason = _text(payload[2:], "the reason of its Close frame")
-        self._peer_close = PeerClose(code, self._opening.hide(reason))
+        reason = self._opening.hide(payload[2:].decode(errors="replace"))[:_REASON_LIMIT]
+        self._peer_close = PeerClose(code, reason)
+        if len(payload) > _CONTROL_LIMIT:
+            raise RemoteProtocolError(_BAD_CONTROL)
+        try:
+            payload[2:].decode()
+        except UnicodeDecodeError as error:
+            # Libraries cut a reason at 123 bytes, in the middle of a character or not: no harm is done.
+            if error.reason != "unexpected end of data":
+                raise RemoteProtocolError(
+                    "the server sent the reason of its Close frame in another encoding than UTF-8", code=1007
+                ) from error
         return self._peer_close
 
     def _assembled(self, frames: _FrameReader, opcode: int, final: int, payload: bytes) -> str | bytes | None:
@@ -415,10 +437,11 @@ class _FrameReader:
             raise RemoteProtocolError("the server sent a frame with a reserved bit, for no extension")
         if second & 0x80:
             raise RemoteProtocolError("the server sent a masked frame")
-        if opcode >= _CLOSE:
-            if length > _CONTROL_LIMIT or not final:
-                raise RemoteProtocolError("the server sent a control frame in fragments or over 125 bytes")
-        elif length == 126:
+        # A Close that is too long breaks the rules as well, but its code says why the server hangs up.
+        too_long = length > _CONTROL_LIMIT and (opcode, length) != (_CLOSE, 126)
+        if opcode >= _CLOSE and (too_long or not final):
+            raise RemoteProtocolError(_BAD_CONTROL)
+        if length == 126:
             length = int.from_bytes(self._read(2), "big")
         elif length == 127:
             length = int.from_bytes(self._read(8), "big")
@@ -426,7 +449,8 @@ class _FrameReader:
             raise MessageTooLarge(f"a message is longer than Limits.message ({length} bytes and more)")
         payload = self._read(length)
         if opcode > _BINARY:
-            self._abnf(final, 0, 0, 0, opcode, 0, payload).validate(skip_utf8_validation=True)
+            checked = payload[:_CONTROL_LIMIT]
+            self._abnf(final, 0, 0, 0, opcode, 0, checked).validate(skip_utf8_validation=True)
         return opcode, final, payload
 
 

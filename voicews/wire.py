@@ -33,6 +33,7 @@ from voicews.errors import (
     TransportError,
     VoicewsError,
 )
+from voicews.printable import host_port
 from voicews.proxy import Tunnel
 from voicews.starting import wanting
 from voicews.tls import TlsSession, tls_failure
@@ -50,11 +51,24 @@ _UNSENT = 16 * 1024
 _TUNNEL = 16 * 1024
 """Bytes of a proxy's answer."""
 _AT_ONCE = struct.pack("ii", 1, 0)
+_NO_WAIT_NO_SIGNAL = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+"""For each send: where SIGPIPE is not ignored, as Python does, a peer that has gone would end the process.
+With TLS too, for OpenSSL itself writes to memory only."""
+
+_HINTS = {
+    "the TLS handshake": "; if it does not use TLS, write ws:// (or http://) instead",
+    "the WebSocket handshake": "; if it expects TLS, write wss:// instead",
+}
+"""For a server that has not said a single byte when a step of the opening fails."""
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 class _Late(Exception):
     """The deadline has passed; never leaves this module."""
+
+
+class _HungUp(ConnectFailed):
+    """The peer has ended the stream during a step of the opening."""
 
 
 class Wire:
@@ -113,7 +127,7 @@ class Wire:
     def __repr__(self) -> str:
         kind = "TLS" if self._context is not None else "TCP"
         how = "aborted" if self._aborted else "not open" if self._sock is None else "open"
-        return f"<Wire {kind} {self._host}:{self._port} {how}>"
+        return f"<Wire {kind} {host_port(self._host, self._port)} {how}>"
 
     # -- opening (the reading thread) -------------------------------------------------------
 
@@ -155,9 +169,10 @@ class Wire:
         def ask() -> None:
             try:
                 answer.append(self._look_up(host, port, 0))
-            except (OSError, UnicodeError) as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits gets it
                 answer.append(error)
-            wake.set()
+            finally:
+                wake.set()
 
         resolver = threading.Thread(target=ask, name="voicews-resolver", daemon=True)
         with wanting(resolver):
@@ -196,7 +211,7 @@ class Wire:
                 failure = error
             self.require_not_aborted()
             self._discard()
-        where = f"{'the proxy ' if self._proxy else ''}{self._next[0]}:{self._next[1]}"
+        where = f"{'the proxy ' if self._proxy else ''}{host_port(*self._next)}"
         if deadline.passed:
             raise ConnectTimeout(f"{where} did not answer within Timeouts.connect") from failure
         why = "it has no address" if failure is None else failure.strerror or failure
@@ -221,9 +236,12 @@ class Wire:
             sock, self._sock = self._sock, None
             self._room = None
         if sock is not None:
+            # macOS refuses options of a socket that was shut down; a close may tell what went wrong before.
             if forget:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-            sock.close()
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            with contextlib.suppress(OSError):
+                sock.close()
 
     def require_not_aborted(self) -> None:
         """Raise the ConnectionClosed of an aborted stream, if it is one."""
@@ -232,7 +250,7 @@ class Wire:
 
     def _dig(self, proxy: Tunnel, deadline: Deadline) -> None:
         steps = proxy.steps(self._host.rstrip("."), self._port)
-        where = f"the proxy {proxy.host}:{proxy.port}"
+        where = f"the proxy {host_port(proxy.host, proxy.port)}"
         answer: bytes | None = None
         with contextlib.suppress(StopIteration):
             while True:
@@ -249,7 +267,7 @@ class Wire:
             raise ProxyFailed(f"{where} went on talking in the server's place", fatal=True)
 
     def _secure(self, sock: socket.socket, context: ssl.SSLContext, deadline: Deadline) -> None:
-        tls = TlsSession(context, self._host.rstrip("."))
+        tls = TlsSession(context, self._host.partition("%")[0].rstrip("."))
         received = b""
         done = False
         while not done:
@@ -265,7 +283,7 @@ class Wire:
                 received = self._receive_raw(sock, deadline)
                 if not received:
                     self.require_not_aborted()
-                    raise ConnectFailed(f"{self._host}:{self._port} hung up during the TLS handshake")
+                    raise _HungUp(f"{host_port(self._host, self._port)} hung up during the TLS handshake")
         self._tls = tls
         self._ahead = tls.decrypt(b"")
 
@@ -332,9 +350,9 @@ class Wire:
                 break
             if not (data := self._receive(deadline)):
                 self.require_not_aborted()
-                who = whose or f"{self._host}:{self._port}"
+                who = whose or host_port(self._host, self._port)
                 during = "before its tunnel was dug" if whose else "during the WebSocket handshake"
-                raise ConnectFailed(f"{who} hung up {during}")
+                raise _HungUp(f"{who} hung up {during}")
             answer += data
         if size > limit:
             raise MessageTooLarge(
@@ -346,18 +364,27 @@ class Wire:
     @contextlib.contextmanager
     def _translated(self, step: str, limit: str = "within Timeouts.connect") -> Iterator[None]:
         """Errors of a step of the opening, as our own."""
-        where = f"{self._host}:{self._port}"
+        where, before = host_port(self._host, self._port), self.bytes_received
+
+        def hint() -> str:
+            unsaid = self.bytes_received == before and (self._tls is None or step == "the TLS handshake")
+            return _HINTS.get(step, "") if unsaid else ""
+
         try:
             yield
+        except _HungUp as error:
+            raise ConnectFailed(f"{error}{hint()}") from None
         except VoicewsError:
             raise
         except _Late as error:
-            raise ConnectTimeout(f"{step} with {where} was not done {limit}") from error
+            also = hint() if step == "the TLS handshake" else ""
+            raise ConnectTimeout(f"{step} with {where} was not done {limit}{also}") from error
         except OSError as error:
             if self._aborted:
                 raise self._lost(error) from error
             if not isinstance(error, ssl.SSLError):
-                raise ConnectFailed(f"{step} with {where} failed: {error.strerror or error}") from error
+                why = error.strerror or error
+                raise ConnectFailed(f"{step} with {where} failed: {why}{hint()}") from error
             raise tls_failure(error, step, where) from error
 
     # -- reading (the reading thread) -------------------------------------------------------
@@ -438,7 +465,7 @@ class Wire:
         try:
             self._backlog += tls.take_output()
             with contextlib.suppress(OSError):  # a broken stream shows itself in the next read
-                sent = sock.send(self._backlog, socket.MSG_DONTWAIT)
+                sent = sock.send(self._backlog, _NO_WAIT_NO_SIGNAL)
                 self._backlog = self._backlog[sent:]
                 self.bytes_sent += sent
         finally:
@@ -486,7 +513,7 @@ class Wire:
         return False
 
     def _stalled(self, what: str) -> ConnectionClosed:
-        why = f"{self._host}:{self._port} has not taken {what} within Timeouts.send"
+        why = f"{host_port(self._host, self._port)} has not taken {what} within Timeouts.send"
         return ConnectionClosed(1006, by_peer=False, message=f"{why} ({self._send_timeout:g} s)")
 
     def _transmit(self, data: bytes, deadline: Deadline | None) -> None:
@@ -531,7 +558,7 @@ class Wire:
 
     def _lost(self, error: OSError | None) -> ConnectionClosed:
         """How the stream ended, as our own error; None is an orderly end of the bytes."""
-        where = f"{self._host}:{self._port}"
+        where = host_port(self._host, self._port)
         if self._aborted or self._sock is None:
             return ConnectionClosed(1006, by_peer=False, message=f"the connection to {where} was aborted")
         if error is None:
@@ -578,7 +605,7 @@ def _tune(sock: socket.socket) -> None:
 
 def _send_some(sock: socket.socket, data: bytes | memoryview) -> int:
     try:
-        return sock.send(data, socket.MSG_DONTWAIT)
+        return sock.send(data, _NO_WAIT_NO_SIGNAL)
     except BlockingIOError:
         return 0
 

@@ -131,6 +131,13 @@ def test_a_connection_that_never_came_about_says_why_each_time() -> None:
     ]
 
 
+def test_attempts_that_are_counted_on_are_explained() -> None:
+    [line] = told(Reconnecting(3, 4.0, OSError("gone"), lasted=8.04))
+    assert line == (
+        "link   gone; attempt 3 in 4.0 s (the session lasted only 8.0 s, so earlier attempts still count)"
+    )
+
+
 def test_the_usual_end_is_no_trouble() -> None:
     narrator = Narrator()
     assert not list(narrator.tell(Disconnected(1, None)))

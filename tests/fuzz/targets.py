@@ -309,7 +309,7 @@ def _frames(data: bytes) -> None:
                     size = len(payload)
                     assert size <= 125
                 case PeerClose(code, reason):
-                    size = len(reason.encode())
+                    size = len(reason)
                     assert 1000 <= code < 5000
                     assert size <= 123
             held += size

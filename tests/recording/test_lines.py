@@ -59,6 +59,7 @@ def parsed(event: Event) -> dict[str, Any]:
                 "attempt": 1,
                 "delay": 0.123457,
                 "error": {"type": "ConnectFailed", "message": "no way"},
+                "lasted": None,
             },
         ),
         (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.dialects.cast import CAST, Role
+from tests.line import Line, deaf_port, listening
+from tests.peer import PATIENCE
 from tests.testing.caller import Caller
+from voicews import State, VoiceClient
+from voicews.audio import NullSink, SilenceSource
 from voicews.commands import InterruptResponse, ToolResult
 from voicews.dialects import Dialect
 from voicews.events import (
@@ -17,6 +23,7 @@ from voicews.events import (
     ResponseDone,
     ResponseStarted,
     SpeechStarted,
+    StateChanged,
     Transcript,
 )
 from voicews.testing import FakeAnswer, FakeConnection
@@ -45,6 +52,34 @@ def told(connection: FakeConnection) -> str:
 
 def size(connection: FakeConnection) -> int:
     return sum(len(message) for message in connection.received)
+
+
+@all_dialects
+@pytest.mark.parametrize("place", ["connect", "TLS", "handshake"])
+def test_a_close_does_not_wait_for_a_server_that_does_not_answer(role: Role, place: str) -> None:
+    """There is nobody yet who could be told, or have last words."""
+    asked = threading.Event()
+
+    def say_nothing(line: Line) -> None:
+        asked.set()
+        line.wait_for_end()
+
+    with listening(say_nothing) as silent, deaf_port() as deaf:
+        scheme = "wss" if place == "TLS" else "ws"
+        url = f"{scheme}://127.0.0.1:{deaf if place == 'connect' else silent.port}"
+        voice = VoiceClient(role.play(url), microphone=SilenceSource(), speaker=NullSink())
+        if place == "connect":
+            voice.on(StateChanged, asked.set)
+        opening = threading.Thread(target=voice.run)
+        opening.start()
+        try:
+            assert asked.wait(PATIENCE)
+        finally:
+            began = time.monotonic()
+            voice.close()
+        assert time.monotonic() - began < 1.0
+        opening.join(PATIENCE)
+        assert voice.state is State.CLOSED
 
 
 @all_dialects

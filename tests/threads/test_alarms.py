@@ -3,7 +3,7 @@ from __future__ import annotations
 from voicews.threads.alarms import Alarms
 
 
-def test_alarms_ring_once_and_in_order() -> None:
+def test_each_rings_once_in_order_and_unless_another_has_cleared_it() -> None:
     alarms = Alarms()
     assert alarms.next() is None
     alarms.set("later", 60)
@@ -12,8 +12,11 @@ def test_alarms_ring_once_and_in_order() -> None:
     alarms.set("cancelled", -3)
     alarms.clear("cancelled", "unknown")
     assert alarms.next() == 0.0
-    assert alarms.due() == ["first", "second"]
-    assert alarms.due() == []
+    alarms.set("third", -0.5)
+    assert alarms.due() == "first"
+    alarms.clear("third")
+    assert alarms.due() == "second"
+    assert alarms.due() is None
     assert alarms.is_set("later")
     left = alarms.next()
     assert left is not None

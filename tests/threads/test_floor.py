@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from voicews.commands import InterruptResponse, SendText
 from voicews.events import (
     Event,
     Interrupted,
@@ -13,7 +14,7 @@ from voicews.events import (
     SpeechStarted,
     SpeechStopped,
 )
-from voicews.threads.floor import Floor
+from voicews.threads.floor import Floor, Interruptions
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,43 @@ def test_a_lost_connection_takes_the_turn_with_it_but_not_what_plays() -> None:
     floor.follow(PlaybackStarted())
     floor.reset()
     assert not floor.quiet
+
+
+def test_what_is_interrupted_is_not_played_until_the_session_knows() -> None:
+    interruptions, played = Interruptions(), []
+    first, second = InterruptResponse(), InterruptResponse()
+    interruptions.play(lambda: played.append("before"))
+    interruptions.begin(first)
+    interruptions.play(lambda: played.append("slipped in"))
+    interruptions.begin(second)
+    interruptions.end([first])  # the second has not been said
+    interruptions.play(lambda: played.append("slipped in again"))
+    interruptions.end([SendText("hello"), second])
+    interruptions.play(lambda: played.append("after"))
+    assert played == ["before", "after"]
+
+
+def test_a_confirmation_is_no_news_but_what_comes_later_is() -> None:
+    interruptions, command = Interruptions(), InterruptResponse()
+    interruptions.begin(command)
+    assert interruptions.is_news()
+    interruptions.end([command])
+    interruptions.heard()
+    assert not interruptions.is_news()
+    interruptions.heard()
+    assert interruptions.is_news()
+    # One that silenced nothing is told when the confirmation does; one of a new answer always is.
+    interruptions.begin(command)
+    interruptions.heard()
+    assert interruptions.is_news()
+    interruptions.begin(command)
+    assert interruptions.is_news()
+    interruptions.end([command])
+    interruptions.answer_began()
+    interruptions.heard()
+    assert interruptions.is_news()
+    # A server that cannot be told confirms nothing.
+    interruptions.begin(None)
+    assert interruptions.is_news()
+    interruptions.heard()
+    assert interruptions.is_news()

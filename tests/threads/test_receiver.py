@@ -10,6 +10,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.peer import Peer, peer, unused_port
+from voicews.backoff import judge
 from voicews.buffers import DropOldestQueue
 from voicews.commands import Command
 from voicews.config import Limits, Timeouts, TlsSettings
@@ -35,7 +36,7 @@ class Ear(Listener):
         self.threads.add(threading.current_thread().name)
         self.told.put(what)
 
-    def linked(self) -> None:
+    def opened(self) -> None:
         self._note("linked")
 
     def ready(self) -> None:
@@ -192,6 +193,30 @@ def test_a_broken_frame_is_answered_with_its_code(
     assert isinstance(rig.ear.end(), kind)
     server.call().wait_until_over()
     assert server.call().close_code == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "answer"),
+    [
+        ("\u00dcberlastet, sp\u00e4ter".encode()[:16], 1011, 1011),
+        ("sp\u00e4ter".encode("latin-1"), 1013, 1007),
+        (b"why " * 50, 1012, 1002),
+        (b"\xff\xfe", 1008, 1007),
+    ],
+)
+def test_the_code_of_a_close_with_a_bad_reason_decides(
+    make: Make, server: Peer, reason: bytes, code: int, answer: int
+) -> None:
+    rig = make()
+    payload = code.to_bytes(2, "big") + reason
+    size = bytes((len(payload),)) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
+    server.call().link.socket.sendall(b"\x88" + size + payload)
+    error = rig.ear.end()
+    assert isinstance(error, ConnectionClosed)
+    assert error.code == code
+    assert judge(error) is judge(ConnectionClosed(code))
+    server.call().wait_until_over()
+    assert server.call().close_code == answer
 
 
 def test_an_error_that_ends_the_session_is_answered_with_a_close(make: Make, server: Peer) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import queue
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.fakes import EarSpeaker, HandMicrophone
 from tests.patience import PATIENCE
 from tests.peer import peer, unused_port
 from voicews import (
+    AudioReceived,
     AudioStalled,
     Backoff,
     Buffers,
@@ -29,6 +33,7 @@ from voicews import (
     FramesDropped,
     Interrupted,
     InvalidState,
+    KeepaliveTimeout,
     PlaybackFinished,
     PlaybackStarted,
     Reconnecting,
@@ -44,10 +49,16 @@ from voicews import (
 )
 from voicews import client as client_module
 from voicews.audio.silence import NullSink, SilenceSource
+from voicews.commands import Command, InterruptResponse
 from voicews.config import AudioFormat
 from voicews.dialects import Plain, Session
 from voicews.dialects.base import Request
 from voicews.history import History
+from voicews.lifecycle import Lifecycle
+from voicews.threads.alarms import Alarms
+from voicews.threads.callbacks import Handlers
+from voicews.threads.sender import Sender
+from voicews.threads.supervisor import Supervisor
 from voicews.tools import Tool
 from voicews.transport import Transport
 
@@ -299,6 +310,34 @@ def test_the_user_may_cut_the_playing_out_short() -> None:
         assert speaker.position < 30
 
 
+def test_open_returns_also_where_it_has_missed_the_moment_of_being_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server closes at once, and its long answer is played out."""
+    with peer() as server:
+
+        def say_much_and_leave(call: Any) -> None:
+            call.send(bytes(32000 * 60))
+            call.close(1000)
+
+        server.react = say_much_and_leave
+        voice = client(server.url, speaker=EarSpeaker())
+        wait = voice._changed.wait
+
+        def oversleep(timeout: float | None = None) -> bool:
+            if voice.state in (State.CLOSING, State.CLOSED):
+                return wait(timeout)
+            while voice.state not in (State.CLOSING, State.CLOSED):
+                assert wait(PATIENCE)
+            return True
+
+        with monkeypatch.context() as patched:
+            patched.setattr(voice._changed, "wait", oversleep)
+            voice.open(PATIENCE)
+        assert voice.state is State.CLOSING
+        voice.close()
+
+
 class Expiring(Plain):
     """Its server announces the end of the session."""
 
@@ -431,6 +470,74 @@ def test_an_interruption_is_told_once_even_if_the_server_confirms_it() -> None:
         voice.close()
         assert len(told) == 1
         assert len([text for text in call.texts if text["type"] == "truncate"]) == 1
+
+
+def test_sound_that_slips_in_before_the_session_is_told_makes_no_second_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A frame comes after the user's interruption, and before the sender has said it."""
+    told: list[Interrupted] = []
+    slipped, said = threading.Event(), Sender._say
+
+    def say_late(sender: Sender, command: Command) -> None:
+        if isinstance(command, InterruptResponse):
+            assert slipped.wait(PATIENCE)
+        said(sender, command)
+
+    monkeypatch.setattr(Sender, "_say", say_late)
+    speaker = EarSpeaker()
+    with peer() as server, client(server.url, speaker=speaker) as voice:
+        voice.on(Interrupted, told.append)
+        sounds, lines = voice.events(AudioReceived), voice.events(Transcript)
+        call = server.call()
+        call.send({"type": "response_started"})
+        call.send(bytes(64000))
+        sounds.get(PATIENCE)
+        speaker.wait_for(640)
+        voice.interrupt()
+        call.send(b"\x07\x07" * 3200)
+        sounds.get(PATIENCE)
+        slipped.set()
+        call.wait_for_text("interrupt")
+        call.send({"type": "interrupted"})
+        call.send({"type": "response_started"})
+        call.send(b"\x09\x09" * 320)
+        call.send({"type": "transcript", "text": "later"})
+        lines.get(PATIENCE)
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: b"\x09\x09" in speaker.written, PATIENCE)
+        assert b"\x07\x07" not in speaker.written
+        voice.interrupt()
+        call.wait(lambda: len([text for text in call.texts if text["type"] == "truncate"]) == 2)
+    assert len(told) == 2
+
+
+def test_a_server_that_tells_no_answers_apart_confirms_an_interruption_without_a_second() -> None:
+    told: list[Interrupted] = []
+    speaker = EarSpeaker()
+    with peer() as server, client(server.url, speaker=speaker) as voice:
+        voice.on(Interrupted, told.append)
+        first, lines = voice.events(Interrupted), voice.events(Transcript)
+        call = server.call()
+        call.send(bytes(64000))
+        speaker.wait_for(640)
+        voice.interrupt()
+        first.get(PATIENCE)
+        call.wait_for_text("interrupt")
+        call.send(b"\x07\x07" * 32000)  # it was on its way
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: b"\x07\x07" in speaker.written, PATIENCE)
+        call.send({"type": "interrupted"})
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: speaker.flushes == 2, PATIENCE)
+        call.send(b"\x09\x09" * 32000)
+        with speaker.news:
+            assert speaker.news.wait_for(lambda: b"\x09\x09" in speaker.written, PATIENCE)
+        call.send({"type": "interrupted"})  # by the server itself this time
+        first.get(PATIENCE)
+        call.send({"type": "transcript", "text": "later"})
+        lines.get(PATIENCE)
+    assert len(told) == 2
 
 
 def test_a_hung_microphone_does_not_keep_the_last_words_back() -> None:
@@ -615,3 +722,132 @@ def test_a_watchdog_ends_a_deaf_run_with_an_error() -> None:
         assert voice.state is State.FAILED
         server.call().wait_until_over()
         assert server.call().close_code == 1000
+
+
+class Clock:
+    """Time that a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class PingedLink:
+    """A connection that answers each ping ``rtt`` later, until it dies."""
+
+    def __init__(self, clock: Clock, rtt: float, dies_at: float) -> None:
+        self.clock, self.rtt, self.dies_at = clock, rtt, dies_at
+        self.pings: list[float] = []
+        self.killed_by: BaseException | None = None
+
+    def ping(self) -> None:
+        self.pings.append(self.clock.now)
+
+    @property
+    def last_received(self) -> float:
+        answers = (at + self.rtt for at in self.pings if at + self.rtt < self.dies_at)
+        return max((at for at in answers if at <= self.clock.now), default=0.0)
+
+    def abort(self, error: BaseException | None) -> None:
+        self.killed_by = error
+
+
+@pytest.fixture(scope="module")
+def idle_supervisor() -> Supervisor:
+    """One that was never started: its methods are called by the test."""
+    return Supervisor(
+        Plain("ws://localhost"),
+        SilenceSource(),
+        NullSink(),
+        ClientConfig(),
+        silence_for=frozenset(),
+        lifecycle=Lifecycle(),
+        history=History(10),
+        handlers=Handlers(),
+        tools={},
+        is_muted=lambda: False,
+        changed=threading.Condition(),
+        ended=lambda supervisor: None,
+    )
+
+
+SECONDS = st.sampled_from([0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 25.0]) | st.floats(0.05, 40.0)
+
+
+@given(SECONDS, SECONDS, st.floats(0.001, 0.95), st.none() | st.floats(0.0, 50.0))
+@example(10.0, 10.0, 0.01, None)
+@example(1.0, 10.0, 0.01, 0.55)
+@example(10.0, 10.0, 0.01, 10.01)
+def test_a_live_link_is_never_hung_up_and_a_dead_one_in_time(
+    idle_supervisor: Supervisor, interval: float, pong: float, share: float, dies_after: float | None
+) -> None:
+    """For all pairs of settings, with the clock of the test."""
+    supervisor, clock = idle_supervisor, Clock()
+    end = clock.now + 4 * (interval + pong) + (dies_after or 0.0)
+    dies_at = math.inf if dies_after is None else clock.now + dies_after
+    link = PingedLink(clock, rtt=pong * share, dies_at=dies_at)
+    supervisor._config = ClientConfig(timeouts=Timeouts(ping_interval=interval, pong=pong))
+    supervisor._connection = link  # type: ignore[assignment]
+    supervisor._alarms = alarms = Alarms()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicews.threads.supervisor.time", clock)
+        patch.setattr("voicews.threads.alarms.time", clock)
+        supervisor._ping()
+        while link.killed_by is None and clock.now < end:
+            step = alarms.next()
+            assert step is not None
+            clock.now += step
+            while (alarm := alarms.due()) is not None:
+                supervisor._ring(alarm)
+    if dies_after is None:
+        assert link.killed_by is None
+        assert len(link.pings) >= 4
+    else:
+        assert isinstance(link.killed_by, KeepaliveTimeout)
+        assert clock.now <= dies_at + interval + pong + 1e-6
+
+
+def test_a_process_that_stood_still_asks_again_before_it_hangs_up(idle_supervisor: Supervisor) -> None:
+    supervisor, clock = idle_supervisor, Clock()
+    link = PingedLink(clock, rtt=1.0, dies_at=0.0)
+    supervisor._config = ClientConfig(timeouts=Timeouts(ping_interval=20, pong=10))
+    supervisor._connection = link  # type: ignore[assignment]
+    supervisor._alarms = Alarms()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicews.threads.supervisor.time", clock)
+        patch.setattr("voicews.threads.alarms.time", clock)
+        supervisor._ping()
+        clock.now += 300
+        while (alarm := supervisor._alarms.due()) is not None:
+            supervisor._ring(alarm)
+        assert link.killed_by is None
+        clock.now += 10
+        while (alarm := supervisor._alarms.due()) is not None:
+            supervisor._ring(alarm)
+    assert isinstance(link.killed_by, KeepaliveTimeout)
+
+
+def test_the_first_attempts_are_each_a_warning_and_then_one_in_a_while(
+    idle_supervisor: Supervisor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A day without a server, an attempt every half minute."""
+    caplog.set_level("INFO")
+    for attempt in range(1, 2881):
+        event = Reconnecting(attempt, 30.0, ConnectFailed("nobody there"))
+        object.__setattr__(event, "at", 1000.0 + 30.0 * attempt)
+        idle_supervisor._log_attempt(event)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings[0] == "nobody there (trying again in 30.0 s, attempt 1)"
+    assert ["attempt 5" in line for line in warnings[4:6]] == [True, False]
+    assert 5 + 24 * 12 - 2 <= len(warnings) <= 5 + 24 * 12 + 1
+    assert len(caplog.records) == 2880
+
+
+def test_the_log_says_why_attempts_are_counted_on(
+    idle_supervisor: Supervisor, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle_supervisor._log_attempt(Reconnecting(3, 3.6, ConnectFailed("cut"), lasted=8.0))
+    [line] = caplog.messages
+    assert line.startswith("cut (trying again in 3.6 s, attempt 3; the session lasted only 8.0 s, so ")

@@ -76,10 +76,10 @@ class Tap(socket.socket):
         self._gate.pass_through(self)
         return super().recv(*arguments)
 
-    def sendall(self, *arguments: Any) -> None:
-        """As the standard one."""
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As the standard one, but a client that has gone never ends the process by SIGPIPE."""
         self._gate.pass_through(self)
-        super().sendall(*arguments)
+        super().sendall(data, flags | socket.MSG_NOSIGNAL)
 
     def cut(self) -> None:
         """End the TCP connection without a Close frame."""
@@ -187,7 +187,8 @@ class Listener:
                 create_connection=_Connection,
             )
         except OSError as error:
-            raise TransportError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise TransportError(f"cannot listen on {where}: {_reason(error)}") from error
         self._server.socket.setblocking(False)
         self._wake_reader, self._wake_writer = socket.socketpair()
 

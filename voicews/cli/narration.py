@@ -159,8 +159,8 @@ class Narrator:
                 yield from self._finish_answer()
                 ended_well = isinstance(error, ConnectionClosed) and error.by_peer and error.code == 1000
                 yield Line("link", brief(error), "quiet" if ended_well else "trouble")
-            case Reconnecting(attempt=attempt, delay=delay, error=error):
-                told = f"attempt {attempt} in {delay:.1f} s"
+            case Reconnecting(attempt=attempt, delay=delay, error=error, note=note):
+                told = f"attempt {attempt} in {delay:.1f} s" + (f" ({note})" if note else "")
                 told = joined(brief(error), told) if self._lost_at is None else told
                 yield Line("link", told, "trouble")
             case ReconnectFailed(attempts=attempts) if attempts:

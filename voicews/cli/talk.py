@@ -65,9 +65,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--attempts",
         type=count,
-        default=5,
         metavar="N",
-        help="attempts to reconnect before giving up (default: %(default)s)",
+        help="attempts to connect, and to connect again, before giving up "
+        "(default: 5 until connected, then no limit)",
     )
     add_record_option(parser)
     add_display_options(parser)
@@ -91,11 +91,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _talk(arguments: argparse.Namespace, dialect: Dialect, config: ClientConfig, out: TextIO) -> int:
     live = is_live(arguments)
     speech = recorded_speech(arguments)
+    if arguments.attempts is not None:
+        config = replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts))
     conversation = Conversation(
         dialect,
         microphone(arguments.mic) if live else speech,
         loudspeaker(arguments.speaker, arguments.output),
-        replace(config, backoff=replace(config.backoff, max_attempts=arguments.attempts)),
+        config,
         json=arguments.json,
         plain=arguments.plain or bool(arguments.verbose),
         record=arguments.record,

@@ -17,6 +17,7 @@ from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from voicews.errors import ConnectionClosed, TransportError
+from voicews.printable import host_port
 
 __all__ = ["Gate", "Link", "Listener", "Refusal", "Tap"]
 
@@ -206,7 +207,8 @@ class Listener:
                 max_size=largest,
             )
         except OSError as error:
-            raise TransportError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            where = host_port(host, port)
+            raise TransportError(f"cannot listen on {where}: {error.strerror or error}") from error
         # The library's threads are as much a daemon as the one that starts them: this.
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="voicews-testing-accept", daemon=True

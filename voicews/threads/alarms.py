@@ -33,9 +33,13 @@ class Alarms:
         """Seconds until the first rings; None if none is set."""
         return max(0.0, min(self._times.values()) - time.monotonic()) if self._times else None
 
-    def due(self) -> list[str]:
-        """Those that ring now; each rings once."""
-        now = time.monotonic()
-        names = sorted((n for n, at in self._times.items() if at <= now), key=lambda n: self._times[n])
-        self.clear(*names)
-        return names
+    def due(self) -> str | None:
+        """The first of those that ring now, which then has rung; None if none does.
+
+        Only one, for what is done about it may move or clear the others.
+        """
+        first = min(self._times, key=lambda name: self._times[name], default=None)
+        if first is None or self._times[first] > time.monotonic():
+            return None
+        self.clear(first)
+        return first

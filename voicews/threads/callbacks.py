@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from voicews.buffers import DropOldestQueue, ShutDown
 from voicews.callables import name_of, refuse_unrun, require_plain, safe_repr, signature_of
-from voicews.deadline import Deadline
+from voicews.deadline import Deadline, checked_timeout
 from voicews.errors import ConfigError, InvalidState, SlowCallback
 from voicews.events import AudioReceived, CallbackError, Event, Token, Transcript
 from voicews.stats import Stats
@@ -158,7 +158,7 @@ class EventStream(Generic[E]):
             TimeoutError: none came within ``timeout`` seconds.
             InvalidState: the client has ended, so none will come any more.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(checked_timeout(timeout))
         while True:
             try:
                 return self._queue.get(timeout=deadline.remaining())

@@ -34,7 +34,7 @@ class _Fetch(Worker):
             sound: Sound | VoicewsError = self._fetch()
         except VoicewsError as error:
             sound = error
-        except Exception as error:  # a function of the user's may be behind it
+        except BaseException as error:  # a function of the user's may be behind it
             log.exception("an answer's sound could not be fetched")
             sound = ServiceError(f"{type(error).__name__}: {error}")
             sound.__cause__ = error

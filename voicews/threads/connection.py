@@ -150,6 +150,11 @@ class Connection(Listener):
             self._sender.close(1000)
 
     @property
+    def linked(self) -> bool:
+        """True once the WebSocket has been opened."""
+        return self._sender is not None
+
+    @property
     def last_received(self) -> float:
         """Monotonic time of the last byte from the server; 0.0 before the first."""
         return self._transport.last_received if self._transport is not None else 0.0
@@ -188,6 +193,15 @@ class Connection(Listener):
 
     def _threads(self) -> list[Worker]:
         return [thread for thread in (self._receiver, self._sender) if thread is not None]
+
+    def ended_by(self, worker: Worker) -> Ended | Failing | None:
+        """What a thread that has ended means, in case that it could not tell by itself."""
+        if worker is self._receiver:
+            cause = self._named or worker.error or ConnectionClosed(1006, message="the receiver thread ended")
+            return Ended(self.generation, cause)
+        if worker is self._sender and worker.error is not None:
+            return Failing(self.generation)
+        return None
 
     def alive(self) -> list[threading.Thread]:
         """Its threads that still run."""
@@ -235,7 +249,7 @@ class Connection(Listener):
         )
         return self._sender
 
-    def linked(self) -> None:
+    def opened(self) -> None:
         self._tell(Linked(self.generation))
 
     def ready(self) -> None:
@@ -252,8 +266,10 @@ class Connection(Listener):
 
     def ended(self, error: BaseException | None) -> None:
         self._over = True
-        self._fetcher.abort()
-        self._tell(Ended(self.generation, self._one_error(error)))
+        try:
+            self._fetcher.abort()
+        finally:
+            self._tell(Ended(self.generation, self._one_error(error)))
 
     def _one_error(self, error: BaseException | None) -> BaseException | None:
         """Whoever knows most: a named cause, the server's own word, what the sender met."""
@@ -262,6 +278,11 @@ class Connection(Listener):
             if cause is None and isinstance(error, ConnectionClosed) and error.code == 1006:
                 cause = self._sender_error
         cause = cause or error
+        if isinstance(cause, OSError) and not isinstance(cause, VoicewsError):
+            # Out of descriptors, say, somewhere where nothing of the kind is expected.
+            failure = ConnectFailed(f"the connection failed: {cause.strerror or cause}")
+            failure.__cause__ = cause
+            cause = failure
         if not isinstance(cause, VoicewsError):
             return cause
         try:
@@ -278,12 +299,17 @@ class Connection(Listener):
         """Give the session what was fetched for it; runs on the thread that fetched it."""
         if self._over:
             return
-        with self._session_lock:
-            events = self.session.collected(offer, sound)
-        for event in events:
-            self.heard(event)
-        if self._sender is not None:
-            self._sender.poke()
+        try:
+            with self._session_lock:
+                events = self.session.collected(offer, sound)
+            for event in events:
+                self.heard(event)
+            if self._sender is not None:
+                self._sender.poke()
+        except BaseException as error:  # as what receive() raises, it ends the connection
+            self.abort(error)
+            if not isinstance(error, VoicewsError):
+                log.error("%s: collected() failed", type(self._dialect).__name__, exc_info=error)
 
     # -- for the sender, on its thread ----------------------------------------------------------
 

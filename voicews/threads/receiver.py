@@ -8,13 +8,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 
 from voicews.dialects.base import Session
 from voicews.errors import ConnectionClosed, RemoteProtocolError, TransportError, VoicewsError
 from voicews.events import AudioReceived, Event
 from voicews.stats import Counters
 from voicews.threads.sender import Sender
-from voicews.threads.worker import Worker
+from voicews.threads.worker import Worker, each
 from voicews.transport import PeerClose, Ping, Pong, Transport
 
 __all__ = ["Listener", "Receiver"]
@@ -30,7 +31,7 @@ class Listener(ABC):
     """Who a receiver tells; all calls come from its thread."""
 
     @abstractmethod
-    def linked(self) -> None:
+    def opened(self) -> None:
         """The WebSocket is open."""
 
     @abstractmethod
@@ -83,7 +84,7 @@ class Receiver(Worker):
             transport = self._dial()
             transport.connect()
             sender = self._make_sender(transport)
-            self._listener.linked()
+            self._listener.opened()
             sender.start()
             self._announce_if_ready()
             self._read(transport, sender)
@@ -91,14 +92,28 @@ class Receiver(Worker):
             error = problem
             if not isinstance(problem, VoicewsError):
                 log.error("the receiver thread failed", exc_info=problem)
-        if transport is not None:
-            error = self._release(transport, sender, error)
-        self._listener.ended(error)
+        try:
+            if transport is not None:
+                error = self._release(transport, sender, error)
+        except BaseException as problem:  # that the connection is over must be told all the same
+            error = error or problem
+            log.error("the receiver thread could not clean up", exc_info=problem)
+        finally:
+            self._listener.ended(error)
 
     def _read(self, transport: Transport, sender: Sender) -> None:
         """Read until the peer's Close, which is raised unless it answers ours."""
         while True:
-            match transport.receive():
+            complaint: int | None = None
+            received: str | bytes | Ping | Pong | PeerClose | None
+            try:
+                received = transport.receive()
+            except RemoteProtocolError as error:
+                # If only the reason of its Close frame is broken, what the code says holds all the same.
+                if (received := transport.peer_close) is None:
+                    raise
+                complaint = error.code
+            match received:
                 case str() | bytes() as message:
                     self._understand(message, sender)
                 case Ping(payload):
@@ -113,7 +128,7 @@ class Receiver(Worker):
                         # It says so before the frame is written, and both sides may close at once.
                         sender.ended_within(_LAST_FRAME)
                         return
-                    sender.close(1000 if code == 1005 else code)
+                    sender.close(complaint or (1000 if code == 1005 else code))
                     sender.ended_within(_LAST_FRAME)
                     raise ConnectionClosed(code, reason)
 
@@ -146,18 +161,25 @@ class Receiver(Worker):
     def _release(
         self, transport: Transport, sender: Sender | None, error: BaseException | None
     ) -> BaseException | None:
-        if sender is not None:
+        # A lost connection must not bring its old sound to a server that has already heard newer.
+        forget = isinstance(error, ConnectionClosed) and error.code == 1006
+        if sender is None:
+            transport.close(forget=forget)
+            return error
+        try:
             if isinstance(error, VoicewsError) and not isinstance(error, TransportError):
                 sender.close(error.code if isinstance(error, RemoteProtocolError) else 1000)
                 sender.ended_within(_LAST_FRAME)
             if sender.has_closed and isinstance(error, ConnectionClosed) and not error.by_peer:
-                error = None
-            transport.abort()
-            sender.stop()
-            if not sender.ended_within(_LAST_FRAME):
-                # Its socket stays open: a descriptor that a thread may still use must not be reused.
-                log.error("the sender of connection %d hangs; its socket is left open", transport.generation)
-                return error
-        # A lost connection must not bring its old sound to a server that has already heard newer.
-        transport.close(forget=isinstance(error, ConnectionClosed) and error.code == 1006)
+                error, forget = None, False
+        finally:
+            each(transport.abort, sender.stop, partial(self._give_back, transport, sender, forget))
         return error
+
+    @staticmethod
+    def _give_back(transport: Transport, sender: Sender, forget: bool) -> None:
+        if sender.ended_within(_LAST_FRAME):
+            transport.close(forget=forget)
+        else:
+            # Its socket stays open: a descriptor that a thread may still use must not be reused.
+            log.error("the sender of connection %d hangs; its socket is left open", transport.generation)

@@ -162,9 +162,9 @@ class Sender(Worker):
 
     def failed(self, error: BaseException) -> None:
         """Whatever the session or the transport raised ends the connection."""
+        self._fail(error)
         if not isinstance(error, VoicewsError):
             log.error("the sender thread failed", exc_info=error)
-        self._fail(error)
 
     def work(self) -> None:
         """Send until asked to end, until closed, or until the connection fails."""

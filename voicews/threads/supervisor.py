@@ -11,6 +11,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 
 from voicews.audio.base import AudioSink, AudioSource
 from voicews.buffers import DropOldestQueue, ShutDown
@@ -25,6 +27,7 @@ from voicews.errors import (
     KeepaliveTimeout,
     SessionExpired,
     ShutdownTimeout,
+    VoicewsError,
 )
 from voicews.events import (
     AudioReceived,
@@ -66,11 +69,11 @@ from voicews.threads.collector import Collector
 from voicews.threads.connection import Connection, Ended, Failing, Linked, News, Ready
 from voicews.threads.devices import LOOK, DeviceOpened, Devices, PlayedOut
 from voicews.threads.drops import Drops
-from voicews.threads.floor import Expiring, Floor, Quiet
+from voicews.threads.floor import Expiring, Floor, Interruptions, Quiet
 from voicews.threads.player import Player
 from voicews.threads.statistics import Statistics
 from voicews.threads.toolbox import Toolbox
-from voicews.threads.worker import Worker
+from voicews.threads.worker import Worker, each
 from voicews.tools import Tool
 
 __all__ = ["Supervisor"]
@@ -79,6 +82,8 @@ log = logging.getLogger(__name__)
 
 _MAILBOX = 256
 _TOOL = "tool "
+_WARNED, _WARN_AGAIN = 5, 300.0
+"""Attempts of which each is a warning in the log, and the seconds between two of the later ones that are."""
 _GRACE = 0.5
 """Seconds in which the receiver may still read why the sender failed; also the share of a
 close that is kept for giving the devices back."""
@@ -90,6 +95,13 @@ _PLAYING_OUT = 2.0
 """Seconds that playing out may take beyond the sound in the playback buffer."""
 _OVERDUE = 2.0
 """Seconds beyond the connect timeout after which an attempt that hangs in ``request()`` is abandoned."""
+
+
+@dataclass(frozen=True)
+class _Left:
+    """News: a thread of the run has ended."""
+
+    worker: Worker
 
 
 class Supervisor(Worker):
@@ -173,8 +185,10 @@ class Supervisor(Worker):
         self._generation = 0
         self._accepted_generation = 0
         self._ping_at = 0.0
+        self._warned_at = 0.0
         self._alarms = Alarms()
         self._floor = Floor()
+        self.interruptions = Interruptions()
         self._moving_on = False
         self.drops = Drops(
             {
@@ -200,6 +214,11 @@ class Supervisor(Worker):
         self.over = False
 
     # -- from other threads -----------------------------------------------------------------
+
+    def left(self, worker: Worker) -> None:
+        """A thread of this run has ended; called on that thread, as its last deed."""
+        if worker is not self:
+            self.post(_Left(worker))
 
     def post(self, mail: object) -> None:
         """Put a fact or news into the mailbox; any thread."""
@@ -248,6 +267,8 @@ class Supervisor(Worker):
 
     def _interrupted(self, heard_ms: int) -> None:
         """Runs on the player thread."""
+        if not self.interruptions.is_news():
+            return
         if TruncateResponse in self._dialect.accepts:
             try:
                 self.outbox.put(TruncateResponse(heard_ms))
@@ -262,6 +283,11 @@ class Supervisor(Worker):
         if self._moving_on and self._floor.quiet:
             self.post(Quiet())
 
+    def _about_to_send(self, command: Command) -> None:
+        """Runs on the sender thread."""
+        self.interruptions.end([command])
+        self._statistics.sending(command)
+
     def _sent(self, command: Command, at: float) -> None:
         """Runs on the sender thread."""
         if isinstance(command, SendAudio):
@@ -272,6 +298,7 @@ class Supervisor(Worker):
 
     def _refused(self, command: Command) -> None:
         """Runs on the sender thread."""
+        self.interruptions.end([command])
         self.callbacks.emit(Undelivered(command, sent=False))
 
     def _hear(self, event: Event, generation: int) -> None:
@@ -280,12 +307,14 @@ class Supervisor(Worker):
         match event:
             case AudioReceived():
                 self.callbacks.emit(event)
-                self.player.feed(event, generation)
+                self.interruptions.play(lambda: self.player.feed(event, generation))
                 return
             case Interrupted(heard_ms=None):
+                self.interruptions.heard()
                 self.player.flush()
                 return
             case ResponseStarted():
+                self.interruptions.answer_began()
                 self.player.begin_answer(generation)
             case ResponseDone():
                 self.player.end_answer(generation)
@@ -322,26 +351,36 @@ class Supervisor(Worker):
                 try:
                     mail = self._mailbox.get(timeout=self._alarms.next())
                 except queue.Empty:
-                    for alarm in self._alarms.due():
+                    # One at a time, for each may move or clear the others.
+                    if (alarm := self._alarms.due()) is not None:
                         self._ring(alarm)
                 else:
                     self._read(mail)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the run ends with it
             # A bug of ours or a dialect's; the user must still get an end with a cause.
-            log.exception("the supervisor failed")
-            self._move(Fault(error))
-            try:
-                self._tear_down(graceful=False, play_out=False)
-            finally:
-                self._move(TornDown())
+            each(
+                partial(log.error, "the supervisor failed", exc_info=error),
+                partial(self._fail_at_once, error),
+                partial(self._tear_down, graceful=False, play_out=False),
+                partial(self._move, TornDown()),
+            )
         finally:
-            self._mailbox.shutdown(immediate=True)
-            self.callbacks.finish()
-            self._ended(self)
-            self._statistics.end()
-            with self._changed:
-                self.over = True
-                self._changed.notify_all()
+            each(
+                partial(self._mailbox.shutdown, immediate=True),
+                self.callbacks.finish,
+                partial(self._ended, self),
+                self._statistics.end,
+                self._be_over,
+            )
+
+    def _fail_at_once(self, error: BaseException) -> None:
+        if not self._lifecycle.state.ended:
+            self._move(Fault(error))
+
+    def _be_over(self) -> None:
+        with self._changed:
+            self.over = True
+            self._changed.notify_all()
 
     def failed(self, error: BaseException) -> None:
         """Not even the clean-up worked."""
@@ -364,6 +403,17 @@ class Supervisor(Worker):
             case ToolCallCancelled(call_id):
                 self._toolbox.cancel(call_id)
                 self._alarms.clear(_TOOL + call_id)
+            case _Left(worker):
+                self._miss(worker)
+
+    def _miss(self, worker: Worker) -> None:
+        """A thread has ended: if that is news, it was kept from telling it, so take it as told."""
+        news = self._connection.ended_by(worker) if self._connection is not None else None
+        if news is not None:
+            self._hear_news(news)
+        elif worker in (self._devices.capture, self.player, self.callbacks):
+            # They end when this run does, and those of hung devices are replaced.
+            self._act_on(Fault(worker.error or VoicewsError(f"the thread {worker.name} ended by itself")))
 
     def _act_on(self, fact: Fact) -> None:
         order = self._move(fact)
@@ -396,11 +446,25 @@ class Supervisor(Worker):
             self.callbacks.emit(StateChanged(old, new))
         if isinstance(order, Connect) and isinstance(fact, Dropped):
             self._statistics.session_missing()
-            # The first says what is wrong; the others would only say it again.
-            level = logging.WARNING if order.attempt == 1 else logging.INFO
-            log.log(level, "%s; trying again in %.1f s", fact.error, order.delay)
-            self.callbacks.emit(Reconnecting(order.attempt, order.delay, fact.error))
+            event = Reconnecting(order.attempt, order.delay, fact.error, order.lasted)
+            self._log_attempt(event)
+            self.callbacks.emit(event)
         return order
+
+    def _log_attempt(self, event: Reconnecting) -> None:
+        """Each of the first as a warning, then one in a while: an outage may last for days."""
+        loud = event.attempt <= _WARNED or event.at - self._warned_at >= _WARN_AGAIN
+        if loud:
+            self._warned_at = event.at
+        note = f"; {event.note}" if event.note else ""
+        log.log(
+            logging.WARNING if loud else logging.INFO,
+            "%s (trying again in %.1f s, attempt %d%s)",
+            event.error,
+            event.delay,
+            event.attempt,
+            note,
+        )
 
     def _ring(self, alarm: str) -> None:
         match alarm:
@@ -456,6 +520,7 @@ class Supervisor(Worker):
         superseded = self.outbox.take_if(
             lambda command: isinstance(command, InterruptResponse | TruncateResponse | ToolResult)
         )
+        self.interruptions.end(superseded)
         self._tell_undelivered(superseded, sent=False)
         previous = self._latest.session if self._latest is not None else None
         session = self._dialect.begin(previous, self._history, tuple(self._tools.copy().values()))
@@ -469,7 +534,7 @@ class Supervisor(Worker):
             collector=self._collector,
             tell=self.post,
             hear=self._hear,
-            sending=self._statistics.sending,
+            sending=self._about_to_send,
             sent=self._sent,
             refused=self._refused,
         )
@@ -580,18 +645,24 @@ class Supervisor(Worker):
     # -- keepalive ------------------------------------------------------------------------------
 
     def _ping(self) -> None:
-        interval = self._config.timeouts.ping_interval
-        if self._connection is not None and interval is not None:
-            self._connection.ping()
-            self._alarms.set("ping", interval)
-            if not self._alarms.is_set("pong"):
-                self._ping_at = time.monotonic()
-                self._alarms.set("pong", self._config.timeouts.pong)
+        """Any byte answers a ping, and the time for that runs from the first that has no answer yet."""
+        interval, pong = self._config.timeouts.ping_interval, self._config.timeouts.pong
+        if self._connection is None or interval is None:
+            return
+        if not self._alarms.is_set("pong") or self._connection.last_received >= self._ping_at:
+            self._ping_at = time.monotonic()
+            self._alarms.set("pong", pong)
+        self._connection.ping()
+        self._alarms.set("ping", interval)
 
     def _check_life(self) -> None:
-        if self._connection is not None and self._connection.last_received < self._ping_at:
-            seconds = self._config.timeouts.pong
-            self._abort(KeepaliveTimeout(f"the server has not sent a byte for {seconds} s after a ping"))
+        if self._connection is None or self._connection.last_received >= self._ping_at:
+            return
+        pong = self._config.timeouts.pong
+        if time.monotonic() > self._ping_at + pong + LOOK:
+            self._ping()  # this process stood still, and so did the thread that reads the answer
+            return
+        self._abort(KeepaliveTimeout(f"the server has not sent a byte for {pong:g} s after a ping"))
 
     # -- closing ----------------------------------------------------------------------------------
 
@@ -600,13 +671,18 @@ class Supervisor(Worker):
         deadline = Deadline(self._config.timeouts.close)
         self._alarms.clear("dial", "devices", "ping", "pong", "session", "overdue")
         capture = self._devices.capture
-        capture.stop()
-        capture.ended_within(min(_CAPTURE, _most_of(deadline)))
-        self._end_connection(deadline, graceful)
-        self._tell_last_words(resumes=False)
-        self._end_player(deadline, play_out)
-        capture.ended_within(deadline.remaining())
-        self.drops.tell()
+        each(
+            capture.stop,
+            lambda: capture.ended_within(min(_CAPTURE, _most_of(deadline))),
+            partial(self._end_connection, deadline, graceful),
+            partial(self._tell_last_words, resumes=False),
+            partial(self._end_player, deadline, play_out),
+            lambda: capture.ended_within(deadline.remaining()),
+            self.drops.tell,
+            partial(self._look_for_survivors, deadline),
+        )
+
+    def _look_for_survivors(self, deadline: Deadline) -> None:
         threads = self._devices.alive() + self._toolbox.alive(deadline.remaining())
         threads.extend(self._collector.alive(deadline.remaining()))
         for connection in self._abandoned:
@@ -617,21 +693,31 @@ class Supervisor(Worker):
 
     def _end_connection(self, deadline: Deadline, graceful: bool) -> None:
         connection = self._connection
+        steps: list[Callable[[], object]] = []
         if connection is not None:
-            if graceful and connection.session.ready:
-                self.outbox.shutdown()
-                if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
-                    connection.close()
-                    connection.ended_within(_most_of(deadline))
-            connection.abort()
-            if not connection.ended_within(deadline.remaining()):
-                self._abandoned.append(connection)
-            if self._accepted_generation == connection.generation:
-                self.callbacks.emit(Disconnected(connection.generation, None))
-            self._forget_connection()
-            self._tell_undelivered(connection.unconfirmed, sent=True)
+            steps = [
+                partial(self._say_goodbye, connection, deadline, graceful),
+                connection.abort,
+                partial(self._part_with, connection, deadline),
+            ]
         # Only now, for a sender that fails gives back what it could not say.
-        self._empty_outbox()
+        each(*steps, self._empty_outbox)
+
+    def _say_goodbye(self, connection: Connection, deadline: Deadline, graceful: bool) -> None:
+        # A session may call itself ready before there is a server to say it to.
+        if graceful and connection.linked and connection.session.ready:
+            self.outbox.shutdown()
+            if not connection.ended_within(max(0.0, _most_of(deadline) - _GRACE)):
+                connection.close()
+                connection.ended_within(_most_of(deadline))
+
+    def _part_with(self, connection: Connection, deadline: Deadline) -> None:
+        if not connection.ended_within(deadline.remaining()):
+            self._abandoned.append(connection)
+        if self._accepted_generation == connection.generation:
+            self.callbacks.emit(Disconnected(connection.generation, None))
+        self._forget_connection()
+        self._tell_undelivered(connection.unconfirmed, sent=True)
 
     def _empty_outbox(self) -> None:
         self.outbox.shutdown()

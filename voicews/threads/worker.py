@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from voicews.starting import wanting
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "each"]
+
+log = logging.getLogger(__name__)
+
+
+def each(*steps: Callable[[], object]) -> None:
+    """Take all steps of a clean-up in order: one that raises does not keep the next from being taken.
+
+    Raises:
+        BaseException: what the first of those that failed has raised; the others are logged.
+    """
+    first: BaseException | None = None
+    for step in steps:
+        try:
+            step()
+        except BaseException as error:
+            if first is not None:
+                with contextlib.suppress(Exception):  # a handler of the log's may be what fails
+                    log.error("another step of the clean-up failed", exc_info=error)
+            first = first or error
+    if first is not None:
+        raise first
 
 
 class Worker(threading.Thread, ABC):
@@ -43,16 +67,24 @@ class Worker(threading.Thread, ABC):
         self._ending.set()
 
     def run(self) -> None:
-        """Do the job.  What it raises is kept, and told to :meth:`failed`."""
+        """Do the job.  What it raises is kept, and told to :meth:`failed`.
+
+        Whatever goes wrong there too, the owner learns that this thread has ended.
+        """
         try:
             self.work()
         except BaseException as error:  # noqa: BLE001 - it is kept and told
             self.error = error
             self.failed(error)
+        finally:
+            self.home.left(self)
 
     def failed(self, error: BaseException) -> None:
         """The job raised what it should have handled; runs on this thread."""
         raise error
+
+    def left(self, worker: Worker) -> None:
+        """A thread of the run that this one owns has ended; called on that thread, as its last deed."""
 
     def ended_within(self, seconds: float | None) -> bool:
         """Wait for the end; True if it came.  A thread never started counts as ended."""
