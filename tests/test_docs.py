@@ -12,7 +12,9 @@ A comment on the line before a snippet says how it is to be taken:
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import functools
 import re
 import shutil
 import subprocess
@@ -34,6 +36,7 @@ from voicews.audio import NullSink, SilenceSource
 ROOT = Path(__file__).parents[1]
 CONTRIBUTING, SECURITY = ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"
 PAGES = [ROOT / "README.md", CONTRIBUTING, SECURITY, *sorted((ROOT / "docs").rglob("*.md"))]
+SCRIPTS = sorted((ROOT / "script").iterdir())
 FOR_MAINTAINERS = [CONTRIBUTING, ROOT / "docs" / "architecture.md"]
 _FENCE = re.compile(
     r"(?:<!-- (?P<mark>[^\n]*) -->\n)?^(?P<indent> *)```python\n(?P<code>.*?)^ *```$",
@@ -150,16 +153,39 @@ def _is_in(folder: Path, path: str) -> bool:
     return any(folder.glob(path.replace("NAME", "*").rstrip("/")))
 
 
+@functools.cache
+def _known_names() -> set[str]:
+    """The identifiers of the code, comments and prose left out, and the words of its settings and scripts."""
+    known = {"NAME", "PATH"}
+    for file in [*(ROOT / "voicews").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for field in ("id", "attr", "name", "arg", "value"):
+                value = getattr(node, field, None)
+                if isinstance(value, str) and value.isidentifier():
+                    known.add(value)
+    for file in (ROOT / "pyproject.toml", *SCRIPTS):
+        known.update(re.findall(r"\w+", file.read_text(encoding="utf-8")))
+    return known
+
+
 @pytest.mark.parametrize("page", FOR_MAINTAINERS, ids=lambda page: page.name)
 def test_the_names_that_maintainers_are_told_exist(page: Path) -> None:
-    known = {"NAME", "PATH"}
-    for folder in ("voicews", "tests", "script"):
-        for file in (ROOT / folder).rglob("*"):
-            if file.is_file() and file.suffix in ("", ".py"):
-                known.update(re.findall(r"\w+", file.read_text(encoding="utf-8")))
     _, names = _names(page)
     assert len(names) > 30
-    assert names - known == set()
+    assert names - _known_names() == set()
+
+
+def test_contributors_are_told_of_every_tier_and_mark() -> None:
+    markers = (
+        (ROOT / "pyproject.toml")
+        .read_text(encoding="utf-8")
+        .partition("\nmarkers = [")[2]
+        .partition("\n]")[0]
+    )
+    marks = re.findall(r'^    "([\w()]+):', markers, re.MULTILINE)
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    assert {"unit", "soak", "keeps(reason)"} <= set(marks)
+    assert [mark for mark in marks if f"| `{mark}` |" not in text] == []
 
 
 def test_maintainers_are_told_of_every_thread() -> None:
@@ -197,9 +223,6 @@ def test_the_guide_knows_every_option(command: str, capsys: pytest.CaptureFixtur
     page = (ROOT / "docs/guide/cli.md").read_text(encoding="utf-8")
     options = set(re.findall(r"(?<![\w-])--[a-z-]+", capsys.readouterr().out)) - {"--help"}
     assert {option for option in options if option not in page} == set()
-
-
-SCRIPTS = sorted((ROOT / "script").iterdir())
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
