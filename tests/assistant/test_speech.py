@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 
 from tests.assistant.caller import pcm_of
+from tests.assistant.render_speech import CONVERSATION
 from voicews.assistant.home import HomeHelper
 from voicews.assistant.speech import utterances, word_error_rate
 from voicews.history import History
@@ -30,6 +31,12 @@ def test_every_file_is_listed() -> None:
     folder = utterances()[0].path.parent
     assert {utterance.path for utterance in utterances()} == set(folder.glob("*.wav"))
     assert json.loads((folder / "utterances.json").read_text())
+
+
+def test_they_are_what_would_be_rendered() -> None:
+    """Else: python -m tests.assistant.render_speech."""
+    listed = [(utterance.words, utterance.expects) for utterance in utterances()]
+    assert listed == [(words, expects) for _, _, words, expects in CONVERSATION]
 
 
 def test_the_home_helper_gives_the_expected_answers() -> None:

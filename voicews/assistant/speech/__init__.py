@@ -1,6 +1,6 @@
 """Recorded speech: a short conversation to hold where there is no microphone.
 
-``script/render_speech.py`` made the files; ``README.md`` beside them tells with which voices
+``python -m tests.assistant.render_speech`` made the files; ``README.md`` beside them tells with which voices
 and under which licence.
 """
 

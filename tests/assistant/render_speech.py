@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Render the bundled speech again: .venv/bin/python script/render_speech.py
+"""Renders the bundled speech again: ``python -m tests.assistant.render_speech`` writes the files.
 
 Needs voicews[assistant] and flite (apt-get install flite).  The voices are seeded, so the
 files come out the same.  Every file is checked with the ears before it is written.
@@ -18,7 +17,9 @@ from voicews.assistant.voice import FliteVoice, HibariVoice, Voice
 from voicews.assistant.whisper import WhisperEars
 from voicews.audio.resample import Resampler
 
-FOLDER = Path(__file__).parent.parent / "voicews" / "assistant" / "speech"
+__all__ = ["CONVERSATION", "main"]
+
+FOLDER = Path(__file__).parents[2] / "voicews" / "assistant" / "speech"
 CONVERSATION = (
     ("sum", "hibari", "What is seven times eight?", "fifty.six|56"),
     ("name", "slt", "My name is Clara.", "Clara"),
@@ -32,6 +33,7 @@ PAUSE = bytes(2 * RATE // 10)
 
 
 def main() -> int:
+    """Write the files; 1 if the assistant does not understand one of them."""
     voices: dict[str, Voice] = {"hibari": HibariVoice(), "slt": FliteVoice("slt"), "rms": FliteVoice("rms")}
     ears = WhisperEars()
     entries = []

@@ -1,26 +1,22 @@
-#!/usr/bin/env python3
-"""Draw the lifecycle's table into docs/guide/lifecycle.md, between its two markers.
+"""Draws the lifecycle's table into the documentation.
 
-.venv/bin/python script/lifecycle-diagram           write the page
-.venv/bin/python script/lifecycle-diagram --check   only say whether it is up to date (status 1 if not)
+``python -m tests.lifecycle_diagram`` writes it into the pages.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from voicews.lifecycle import TRANSITIONS, Fact, State, TornDown
 
-from voicews.lifecycle import TRANSITIONS, Fact, State, TornDown  # noqa: E402
+__all__ = ["PAGES", "diagram", "page_with", "table"]
 
-PAGE = ROOT / "docs" / "guide" / "lifecycle.md"
-BEGIN = "<!-- drawn by script/lifecycle-diagram: do not edit -->"
-END = "<!-- end of what is drawn -->"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = (DOCS / "guide" / "lifecycle.md", DOCS / "architecture.md")
+_BEGIN, _END = "<!-- lifecycle: drawn by tests/lifecycle_diagram.py -->\n", "<!-- end of lifecycle -->\n"
 
 
-def edges() -> list[tuple[State, State, list[type[Fact]]]]:
+def _edges() -> list[tuple[State, State, list[type[Fact]]]]:
     """(from, to, the facts that lead there), in the table's order."""
     found: dict[tuple[State, State], list[type[Fact]]] = {}
     for old, row in TRANSITIONS.items():
@@ -32,7 +28,7 @@ def edges() -> list[tuple[State, State, list[type[Fact]]]]:
 def diagram() -> str:
     """Mermaid source.  Facts that change nothing are left to the table."""
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.IDLE.name}"]
-    for old, new, facts in edges():
+    for old, new, facts in _edges():
         if old is not new or old is State.RECONNECTING:
             lines.append(f"    {old.name} --> {new.name}: {', '.join(fact.__name__ for fact in facts)}")
     lines.append(f"    {State.CLOSING.name} --> {State.FAILED.name}: TornDown, if an error is kept")
@@ -56,23 +52,13 @@ def table() -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def drawn(page: str) -> str:
-    """The page with what stands between the markers replaced."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{diagram()}\n\n{table()}\n\n{END}{after}"
-
-
-def main() -> int:
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = drawn(page)
-    if "--check" in sys.argv[1:]:
-        if page != wanted:
-            print(f"{PAGE.relative_to(ROOT)} is out of date: run script/lifecycle-diagram")
-        return int(page != wanted)
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+def page_with(page: str) -> str:
+    """A page's text with what stands between the markers drawn anew."""
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n{diagram()}\n\n{table()}\n\n{_END}{after}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for file in PAGES:
+        file.write_text(page_with(file.read_text(encoding="utf-8")), encoding="utf-8")
