@@ -14,6 +14,7 @@ from voicews.assistant.brain import Brain, SpeaksUp
 from voicews.assistant.conversation import AssistantConfig, Conversation
 from voicews.assistant.ears import Ears, load_ears
 from voicews.assistant.home import HomeHelper
+from voicews.assistant.machine import TO_INSTALL
 from voicews.assistant.turns import TurnDetector
 from voicews.assistant.voice import Voice, load_voice
 from voicews.deadline import Deadline
@@ -119,7 +120,7 @@ class AssistantServer:
         try:
             from voicews.assistant.link import Gate, Listener
         except ImportError as error:
-            raise BackendMissing("the assistant's server needs: pip install voicews[assistant]") from error
+            raise BackendMissing(f"the assistant's server needs: {TO_INSTALL}") from error
         began = time.monotonic()
         ears, voice = self._wanted_ears, self._wanted_voice
         self._ears = load_ears(ears, model_dir=self._model_dir) if isinstance(ears, str) else ears

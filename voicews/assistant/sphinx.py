@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from voicews.assistant.machine import TO_INSTALL
 from voicews.errors import AudioError, BackendMissing
 
 __all__ = ["GRAMMAR", "PocketsphinxEars", "PocketsphinxHearing"]
@@ -71,7 +72,7 @@ class PocketsphinxEars:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise BackendMissing("the pocketsphinx ears need: pip install voicews[assistant]") from error
+            raise BackendMissing(f"the pocketsphinx ears need: {TO_INSTALL}") from error
         model = pocketsphinx.get_model_path
         try:
             common = {

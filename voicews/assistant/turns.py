@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voicews.assistant.ears import RATE
+from voicews.assistant.machine import TO_INSTALL
 from voicews.errors import BackendMissing, ConfigError
 
 __all__ = ["TurnDetector", "TurnEnded", "TurnSound", "TurnStarted"]
@@ -66,7 +67,7 @@ class TurnDetector:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise BackendMissing("hearing when a turn ends needs: pip install voicews[assistant]") from error
+            raise BackendMissing(f"hearing when a turn ends needs: {TO_INSTALL}") from error
         self._vad: Any = pocketsphinx.Vad(3, RATE, _FRAME)
         self._hangover = max(2, round(hangover / _FRAME))
         self._rest = bytearray()

