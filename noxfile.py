@@ -1,4 +1,4 @@
-"""The unit tier on each Python that is there, with either pygame, and with the oldest and newest dependencies.
+"""The unit tier on each Python that is there, and with the oldest dependencies; the loudspeaker on either pygame.
 
     nox                       all of it; a Python that is not there is skipped
     nox -s unit-3.14          one Python
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import configparser
 import re
-import sys
 from pathlib import Path
 
 import nox
@@ -23,6 +22,8 @@ HERE = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 OLDEST = PYTHONS[0]
 WORKERS = "3"
+RUNTIME = ("cli", "plot", "assistant", "mp3", "testing")
+"""The extras that users install; those of development take what is newest."""
 
 nox.needs_version = ">=2024.4"
 nox.options.default_venv_backend = "venv"
@@ -43,17 +44,13 @@ def _lowest() -> list[str]:
     settings.read(HERE / "setup.cfg")
     extras = settings["options.extras_require"]
     wanted = settings["options"]["install_requires"] + "".join(extras[name] for name in RUNTIME)
-    pins = []
-    for line in wanted.splitlines():
-        requirement, _, marker = line.partition(";")
-        found = re.fullmatch(r"([\w-]+)>=([\d.]+).*", requirement.strip())
-        if found is not None:
-            pins.append(f"{found[1]}=={found[2]}" + (f" ; {marker.strip()}" if marker else ""))
-    return pins
-
-
-RUNTIME = ("cli", "plot", "assistant", "mp3", "testing")
-"""The extras that users install; those of development take what is newest."""
+    lowest: dict[str, tuple[int, ...]] = {}
+    markers: dict[str, str] = {}
+    for name, version, marker in re.findall(r"^([\w-]+)>=([\d.]+)[^;\n]*(;.*)?$", wanted, re.MULTILINE):
+        # One that two extras want has to please both.
+        lowest[name] = max(lowest.get(name, ()), tuple(map(int, version.split("."))))
+        markers[name] = marker
+    return [f"{name}=={'.'.join(map(str, lowest[name]))}{markers[name]}" for name in lowest]
 
 
 @nox.session(python=PYTHONS)
@@ -82,7 +79,3 @@ def dependencies(session: nox.Session, versions: str) -> None:
     """The unit tier with the lowest or the highest versions of what users install."""
     session.install("-e", ".[test]", *(_lowest() if versions == "lowest" else ["--upgrade"]))
     _unit(session)
-
-
-if __name__ == "__main__":
-    sys.exit("run it with: nox")
