@@ -267,7 +267,7 @@ class TestStream:
                     opened(port, tls_context(TlsSettings(ca_file=authority.ca_file))) as wire,
                     ExitStack() as stack,
                 ):
-                    wait_for(b"Secure Renegotiation")
+                    wait_for(b"CIPHER is")  # the last words about the handshake that each OpenSSL says
                     reader = threading.Thread(target=read, args=(wire,))
                     reader.start()
                     stack.callback(reader.join, PATIENCE)
@@ -855,7 +855,7 @@ def test_a_stream_that_is_full_says_so_and_is_given_up_in_time() -> None:
 @pytest.mark.parametrize("forget", [False, True])
 def test_what_a_lost_stream_still_holds_can_be_forgotten(forget: bool) -> None:
     """Else the kernel delivers it when the network is back, after newer sound on a newer stream."""
-    read_on = threading.Event()
+    read_on, has_read = threading.Event(), threading.Event()
     arrived: list[int] = []
 
     def script(line: Line) -> None:
@@ -863,6 +863,7 @@ def test_what_a_lost_stream_still_holds_can_be_forgotten(forget: bool) -> None:
         with contextlib.suppress(ConnectionResetError):
             while data := line.sock.recv(65536):
                 arrived.append(len(data))
+        has_read.set()
 
     with listening(script) as listener:
         wire = Wire("127.0.0.1", listener.port, tls=None, send_timeout=0.1)
@@ -871,6 +872,7 @@ def test_what_a_lost_stream_still_holds_can_be_forgotten(forget: bool) -> None:
         wire.abort()
         wire.close(forget=forget)
         read_on.set()
+        assert has_read.wait(PATIENCE)  # the listener's end would cut the stream short, too
     assert (sum(arrived) < sent) is forget
 
 

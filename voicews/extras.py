@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 __all__ = ["extra_command"]
 
 
@@ -12,4 +14,8 @@ def extra_command(extra: str, *, again: bool = False) -> str:
         extra: its name in ``setup.cfg``.
         again: what it holds is there, and broken.
     """
-    return f'run `pip install {"--force-reinstall " if again else ""}".[{extra}]"` in the checkout of voicews'
+    options = "--force-reinstall " if again else ""
+    command = f'run `pip install {options}".[{extra}]"` in the checkout of voicews'
+    if extra == "assistant" and sys.version_info >= (3, 15):  # setup.cfg leaves that extra empty there
+        command += " with Python 3.14 or older (onnxruntime, which it needs, has no release for newer ones)"
+    return command

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -274,10 +274,35 @@ def test_a_part_of_two_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         speaker._find(sys, "one")
 
 
-def test_without_pygame_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ((3, 13), r"^pygame cannot be loaded .*apt install libglib2.0-0.*`pip install pygame`$"),
+        ((3, 14), r"^pygame-ce cannot be loaded .*: `pip install pygame-ce`$"),
+    ],
+)
+def test_without_pygame_the_message_says_how_to_get_it(
+    version: tuple[int, int], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voicews.audio import speaker as module
+
     monkeypatch.setitem(sys.modules, "pygame", None)
-    with pytest.raises(BackendMissing, match=r"apt install libglib2.0-0.*pip install pygame"):
-        Speaker().open(MONO)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "sys", SimpleNamespace(modules=sys.modules, version_info=version))
+        with pytest.raises(BackendMissing, match=words):
+            Speaker().open(MONO)
+
+
+@pytest.mark.parametrize("libraries", ["pygame.libs", "pygame_ce.libs"])
+def test_the_libraries_of_either_pygame_are_found(libraries: str, tmp_path: Path) -> None:
+    from voicews.audio import speaker as module
+
+    library = tmp_path / libraries / "libSDL2-2-0123.so"
+    library.parent.mkdir()
+    library.touch()
+    pygame = ModuleType("pygame")
+    pygame.__file__ = str(tmp_path / "pygame" / "__init__.py")
+    assert module._bundled(pygame, "libSDL2-2*") == [str(library)]
 
 
 def test_a_mixer_that_does_not_load_is_a_missing_backend(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -561,7 +586,7 @@ ENDING_PYGAME = """
 def test_a_program_that_ends_pygame_while_it_plays_costs_the_device_and_not_the_process(ending: str) -> None:
     code, out, err = run(ENDING_PYGAME.format(times=5, ending=ending), {"SDL_AUDIODRIVER": "dummy"})
     assert code == 0, err
-    lines = [line for line in out.splitlines() if not line.startswith(("pygame ", "Hello "))]
+    lines = [line for line in out.splitlines() if not line.startswith(("pygame ", "pygame-ce ", "Hello "))]
     assert len(lines) == 6, out
     assert all("the program has ended pygame.mixer" in line for line in lines[:-1]), out
     assert lines[-1] == "played"

@@ -169,7 +169,7 @@ def test_nothing_cannot_be_repeated(tmp_path: Path) -> None:
 
 
 def test_a_file_that_gets_shorter_while_it_is_read(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.wav", counting(100_000))
+    path = write(tmp_path / "a.wav", counting(320 * 3000))
     source = WavSource(path, realtime=False)
     source.open(MONO, 320)
     source.read()
@@ -177,7 +177,7 @@ def test_a_file_that_gets_shorter_while_it_is_read(tmp_path: Path) -> None:
         file.truncate(1000)
     rest = list(iter(source.read, None))
     source.close()
-    assert len(rest) < 40
+    assert len(rest) < 1000  # what the first read had taken with it: 128 KiB since Python 3.14
 
 
 def test_all_that_was_played_is_in_the_file(tmp_path: Path) -> None:

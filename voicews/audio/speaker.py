@@ -584,13 +584,18 @@ if hasattr(os, "register_at_fork"):
 
 
 def _how_to_install(why: object) -> str:
+    # There is no pygame for Python 3.14; pygame-ce takes its place, and wants no GLib.
+    if sys.version_info >= (3, 14):
+        return f"pygame-ce cannot be loaded ({why}): `pip install pygame-ce`"
     return f"pygame cannot be loaded ({why}): `apt install libglib2.0-0`, then `pip install pygame`"
 
 
 def _bundled(pygame: ModuleType, pattern: str) -> list[str]:
-    """Libraries that pygame's wheel brings along."""
-    folder = Path(str(pygame.__file__)).parent.parent / "pygame.libs"
-    return sorted(str(path) for path in folder.glob(pattern))
+    """Libraries that pygame's wheel, or pygame-ce's, brings along."""
+    site = Path(str(pygame.__file__)).parent.parent
+    return sorted(
+        str(path) for name in ("pygame.libs", "pygame_ce.libs") for path in (site / name).glob(pattern)
+    )
 
 
 def _claim(speaker: Speaker, pygame: ModuleType) -> None:
