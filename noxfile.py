@@ -1,4 +1,4 @@
-"""The unit tier on each Python that is there and with the oldest dependencies; the loudspeaker on either pygame.
+"""The unit tier on each Python that is there and with the oldest dependencies; the speaker on either pygame.
 
     nox                       all of it; a Python that is not there is skipped
     nox -s unit-3.14          one Python
