@@ -79,6 +79,7 @@ def test_where_nothing_can_be_held_noise_is_let_through(
     assert capfd.readouterr().err == "ALSA lib\n"
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # other tests may have left threads
 def test_a_child_process_has_its_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     with quiet_stderr():
         child = os.fork()

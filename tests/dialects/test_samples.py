@@ -160,6 +160,6 @@ def test_samples_that_begin_like_a_file_are_samples(pcm: bytes) -> None:
 )
 def test_a_wav_file_that_cannot_be_played_is_refused_and_silent(broken: bytes) -> None:
     sound = ServedSound(RAW)
-    with pytest.raises(FormatUnsupported, match="WAV"):
+    with pytest.raises(FormatUnsupported, match=r"WAV|floating point|6 channels"):
         sound.take(broken)
     assert take(sound, ONE_SECOND)[0] == b""
