@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from voicews import dialects
 from voicews.config import AudioFormat
 from voicews.dialects.settings import (
     checked_format,
@@ -155,3 +157,28 @@ def test_numbers() -> None:
             checked_number("X.limit", wrong, 7, "seconds")
     with pytest.raises(ConfigError, match="or None"):
         checked_number("X.limit", 0, 7, "seconds", optional=True)
+
+
+LEAST: dict[str, dict[str, Any]] = {
+    "DeepgramAgent": {"key": "k", "think": "m"},
+    "DeepgramListen": {"key": "k"},
+    "ElevenLabsAgent": {"key": "k", "agent_id": "a"},
+    "GeminiLive": {"key": "k", "model": "m"},
+    "HomeAssistantAssist": {"key": "k", "url": "ws://localhost"},
+    "OpenAIRealtime": {"key": "k", "model": "m"},
+    "Plain": {"url": "ws://localhost"},
+    "Vosk": {"url": "ws://localhost"},
+    "WhisperLive": {"url": "ws://localhost"},
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_value_of_any_type_in_any_setting_is_taken_or_refused_in_words(name: str) -> None:
+    made = getattr(dialects, name)
+    made(**LEAST[name])
+    for setting in (field.name for field in fields(made) if field.init):
+        for value in (5, "x", [1], {"a": 1}, {1: 2}, None, object(), float("nan"), b"x", ()):
+            try:
+                made(**{**LEAST[name], setting: value})
+            except ConfigError as error:
+                assert setting in str(error), (setting, value)  # noqa: PT017 - one of many, and most may pass

@@ -143,6 +143,11 @@ class DeepgramListen(Dialect):
         checked_number(f"{name}.pause_after", self.pause_after, settled, "seconds", optional=True)
 
     def _checked_options(self) -> dict[str, Option]:
+        if not isinstance(self.options, Mapping):
+            raise ConfigError(
+                f"DeepgramListen.options is {safe_repr(self.options)}; it must be a mapping such as "
+                '{"punctuate": True}'
+            )
         for name, value in self.options.items():
             if name in _OURS:
                 raise ConfigError(f"DeepgramListen.options has {name!r}; input_format decides that")

@@ -131,7 +131,8 @@ class GeminiLive(Dialect):
                 f"GeminiLive.turn_detection is {safe_repr(self.turn_detection)}; "
                 "it must be 'auto', a mapping or None"
             )
-        if isinstance(self.server_tools, str | Mapping):
+        given: object = self.server_tools
+        if isinstance(given, str) or not isinstance(given, Sequence):
             raise ConfigError("GeminiLive.server_tools must be a list of mappings")
         tools = tuple(checked_json("GeminiLive.server_tools", tool) for tool in self.server_tools)
         self._set("server_tools", tools)

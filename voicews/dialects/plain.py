@@ -30,7 +30,7 @@ from voicews.config import AudioFormat
 from voicews.dialects.base import Dialect, Request, Session, bare_url, unsupported
 from voicews.dialects.messages import Json, clean, loose_number, loose_truth, parsed, written
 from voicews.dialects.samples import ServedSound
-from voicews.dialects.settings import checked_url
+from voicews.dialects.settings import checked_headers, checked_texts, checked_url
 from voicews.errors import (
     ConfigError,
     ConnectionClosed,
@@ -136,13 +136,8 @@ class Plain(Dialect):
                     f"Plain.{name} is {safe_repr(getattr(self, name))}; it must be an AudioFormat"
                 )
         for name in ("subprotocols", "text_keys", "final_keys"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not all(isinstance(word, str) for word in value):
-                raise ConfigError(f"Plain.{name} is {safe_repr(value)}; it must be a sequence of strings")
-            object.__setattr__(self, name, tuple(value))
-        if not all(isinstance(part, str) for item in self.headers.items() for part in item):
-            raise ConfigError("Plain.headers must have strings as names and values")
-        object.__setattr__(self, "headers", dict(self.headers))
+            object.__setattr__(self, name, checked_texts(f"Plain.{name}", getattr(self, name)))
+        object.__setattr__(self, "headers", checked_headers("Plain.headers", self.headers))
         if self.resume and isinstance(self.hello, str):
             raise ConfigError(
                 "Plain.hello must be a mapping or None where resume is True, to take the history"
