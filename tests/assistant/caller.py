@@ -14,6 +14,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from voicews.assistant.voice import Voice
 from voicews.audio.resample import Resampler
 
@@ -128,4 +129,4 @@ def calling(url: str, **settings: Any) -> Iterator[Caller]:
             yield caller
         finally:
             connection.close()
-            caller.thread.join(5)
+            caller.thread.join(PATIENCE)

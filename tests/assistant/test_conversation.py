@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.assistant.caller import pcm_of, silence
+from tests.patience import PATIENCE
 from voicews.assistant.brain import Brain
 from voicews.assistant.conversation import AssistantConfig, Conversation, HungUp
 from voicews.assistant.ears import Ears
@@ -56,7 +57,7 @@ class Line:
 
     def wait(self, kind: str, count: int = 1) -> dict[str, Any]:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.of(kind)) >= count, 10), self.sent
+            assert self.changed.wait_for(lambda: len(self.of(kind)) >= count, PATIENCE), self.sent
             return self.of(kind)[count - 1]
 
 
@@ -124,7 +125,7 @@ class Party:
 
     def end(self) -> None:
         self.line.inbox.put(None)
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
 
 
@@ -248,7 +249,7 @@ def test_a_line_that_breaks_while_it_answers() -> None:
     with conversing(brain) as party:
         party.line.tell(type="text", text="hello")
         party.line.wait("token")
-        party.conversation._worker.join(10)
+        party.conversation._worker.join(PATIENCE)
         assert not party.conversation._worker.is_alive()
 
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from voicews.assistant.link import Gate, Link, Listener, Tap
 from voicews.errors import TransportError
 
@@ -36,7 +37,7 @@ class TestTap:
             assert not read
             gate.open()
             for thread in threads:
-                thread.join(5)
+                thread.join(PATIENCE)
             assert read == [b"hello"]
             assert far.recv(100) == b"back"
 
@@ -49,7 +50,7 @@ class TestTap:
             thread = threading.Thread(target=lambda: read.append(near.recv(100)))
             thread.start()
             near.cut()
-            thread.join(5)
+            thread.join(PATIENCE)
             assert read == [b""]
             assert far.recv(100) == b""
             near.cut()
@@ -74,7 +75,7 @@ class TestListener:
         thread = threading.Thread(target=lambda: found.append(listener.accept()))
         thread.start()
         listener.wake()
-        thread.join(5)
+        thread.join(PATIENCE)
         assert found == [None]
         listener.close()
 

@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from tests.assistant.caller import Caller, calling, pcm_of, resampled, silence, spoken
+from tests.patience import PATIENCE
 from voicews.assistant import AssistantConfig, AssistantServer, HomeHelper
 from voicews.assistant.speech import utterances, word_error_rate
 from voicews.assistant.voice import HibariVoice
@@ -201,7 +202,7 @@ class TestInterruption:
             caller.wait_until(lambda caller: len(caller.sound) > 48000)
             caller.speak(silence(1.0) + spoken(voice, "Stop.") + silence(0.2), speed=1.0)
             cut = caller.wait("interrupted")
-            assert closed.wait(10)
+            assert closed.wait(PATIENCE)
             at = caller.messages.index(cut)
             assert "token" not in [message["type"] for message in caller.messages[at : at + 3]]
             assert not caller.of("response_done")
@@ -389,7 +390,7 @@ class TestBadClients:
         go_on = threading.Event()
 
         def slow(history: History, text: str) -> Iterator[str]:
-            go_on.wait(20)
+            go_on.wait(PATIENCE)
             yield "Done."
 
         config = AssistantConfig(backlog=2)
@@ -458,7 +459,7 @@ class TestBadBrains:
         server.start()
         with calling(server.url) as caller:
             caller.tell(type="text", text="hello")
-            assert busy.wait(10)
+            assert busy.wait(PATIENCE)
             began = time.monotonic()
             with pytest.raises(ShutdownTimeout) as caught:
                 server.close(deadline=1.5)
@@ -532,7 +533,7 @@ class TestBadBehaviour:
             with pytest.raises(InvalidState):
                 server.drop(1000)
             server.resume()
-            assert pong.wait(5)
+            assert pong.wait(PATIENCE)
             assert caller.wait("response_done")["text"] == "One plus one is two."
 
     def test_stalled_it_accepts_tcp_but_shakes_no_hands(self, server: AssistantServer) -> None:
@@ -622,8 +623,8 @@ class TestLife:
         assert not server.wait(0.01)
         closer = threading.Timer(0.1, server.close)
         closer.start()
-        assert server.wait(10)
-        closer.join(10)
+        assert server.wait(PATIENCE)
+        closer.join(PATIENCE)
 
     def test_a_taken_port_is_told(
         self, server: AssistantServer, ears: WhisperEars, voice: HibariVoice

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.patience import PATIENCE
 from voicews.audio import portaudio
 from voicews.audio.portaudio import Device, Direction, Stream, choose, list_devices
 from voicews.config import AudioFormat
@@ -115,7 +116,7 @@ def test_a_thread_that_hangs_in_portaudio_does_not_take_the_others_along(
 
         thread = threading.Thread(target=other)
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert "hanging in the sound system" in str(caught[0])
 
 
@@ -197,7 +198,7 @@ class WaitingStream:
 
     def read(self, samples: int, **options: object) -> bytes:
         self.reading.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(PATIENCE)
         return bytes(2 * samples)
 
     def close(self) -> None:
@@ -224,11 +225,11 @@ def test_a_stream_that_is_left_in_the_driver_is_closed_by_the_thread_that_comes_
 
     thread = threading.Thread(target=hang)
     thread.start()
-    assert raw.reading.wait(10)
+    assert raw.reading.wait(PATIENCE)
     stream.leave()
     assert raw.closed == 0
     raw.go_on.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert (raw.closed, portaudio._users) == (1, 1)
     assert "'USB Headset' and was replaced" in str(caught[0])
 
@@ -305,14 +306,14 @@ def test_no_stream_gives_way_where_a_driver_hangs(cards: Path) -> None:
 
     thread = threading.Thread(target=hang)
     thread.start()
-    assert raw.reading.wait(10)
+    assert raw.reading.wait(PATIENCE)
     hung.leave()
     stream = open_one()
     cards.write_text("camera", encoding="utf-8")
     portaudio._make_way()
     assert not gives_way(stream)
     raw.go_on.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     portaudio._make_way()
     assert gives_way(stream)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.audio.playing import counting, cut, feed, heard, play_out, wait_until
+from tests.patience import PATIENCE
 from tests.sound.programs import run
 from voicews.audio import AudioFormat, Speaker, loudspeakers
 from voicews.errors import (
@@ -201,7 +202,7 @@ def in_another_thread(call: Callable[[], object]) -> BaseException | None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     return caught[0] if caught else None
 
 
@@ -441,7 +442,7 @@ def test_a_mixer_that_hangs_is_left_to_a_thread(dummy: None, monkeypatch: pytest
     real = module._quit
 
     def quit_late(pygame: ModuleType) -> None:
-        thawed.wait(20)
+        thawed.wait(PATIENCE)
         real(pygame)
 
     monkeypatch.setattr(module, "_QUITTING", 0.05)
@@ -622,7 +623,7 @@ def test_a_mixer_that_hangs_is_not_ended_twice(dummy: None, monkeypatch: pytest.
 
     def end_late(pygame: ModuleType) -> None:
         quits.append(threading.current_thread().name)
-        thawed.wait(20)
+        thawed.wait(PATIENCE)
         real(pygame)
 
     monkeypatch.setattr(module, "_QUITTING", 0.05)

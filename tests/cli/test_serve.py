@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.cli.conftest import Command
+from tests.patience import PATIENCE
 from voicews import VoicewsError, assistant
 from voicews.cli import main
 
@@ -29,7 +30,7 @@ def test_it_prints_its_url_answers_and_ends_cleanly(command: Callable[..., Comma
     with connect(url, legacy=True) as link:
         link.send(json.dumps({"type": "text", "text": "What is two plus two?"}))
         while True:
-            message = link.recv(20)
+            message = link.recv(PATIENCE)
             if isinstance(message, str) and json.loads(message)["type"] == "response_done":
                 break
         assert "four" in json.loads(message)["text"]
@@ -48,7 +49,7 @@ def test_a_brain_of_ones_own(command: Callable[..., Command], tmp_path: Path) ->
     with connect(running.line().strip(), legacy=True) as link:
         link.send(json.dumps({"type": "text", "text": "ping"}))
         while True:
-            message = link.recv(20)
+            message = link.recv(PATIENCE)
             if isinstance(message, str) and json.loads(message)["type"] == "response_done":
                 break
         assert json.loads(message)["text"] == "You said ping"

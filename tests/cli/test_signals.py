@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from voicews.cli.signals import Stopped, held, stoppable
 
 
@@ -15,7 +16,7 @@ from voicews.cli.signals import Stopped, held, stoppable
 def test_a_signal_raises_and_knows_its_exit_code(number: int, code: int) -> None:
     with pytest.raises(Stopped) as caught, stoppable():
         os.kill(os.getpid(), number)
-        threading.Event().wait(5)
+        threading.Event().wait(PATIENCE)
     assert caught.value.exit_code == code
 
 

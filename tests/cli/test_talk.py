@@ -14,6 +14,7 @@ import pytest
 from tests.cli.answering import answering, tone
 from tests.cli.conftest import Command
 from tests.cli.test_recorded_speech import recording
+from tests.patience import PATIENCE
 from tests.peer import Peer, unused_port
 from tests.proxies import running_proxy
 from voicews.cli import main
@@ -260,7 +261,7 @@ def test_a_reader_that_goes_away(server: Peer, command: Callable[..., Command]) 
     assert running.process.stdout is not None
     running.process.stdout.close()
     server.call().send({"type": "token", "text": "to nobody"})
-    assert running.process.wait(20) == 141
+    assert running.process.wait(PATIENCE) == 141
     assert running.process.stderr is not None
     assert not running.process.stderr.read()
 

@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 
 from tests.conftest import missing_part
 from tests.examples.programs import ROOT, VoiceServer, a_port, for_port, running
+from tests.patience import PATIENCE
 
 EXAMPLES = ROOT / "examples"
 
@@ -57,11 +58,11 @@ def test_ten_lines(server: VoiceServer, tmp_path: Path) -> None:
         server.tell({"type": "transcript", "role": "assistant", "text": "hel", "final": False})
         server.tell({"type": "transcript", "role": "assistant", "text": "hello"})
         assert _read_until(program, "assistant: hello") == ["assistant: hello"]
-        assert server.heard.wait(20)
+        assert server.heard.wait(PATIENCE)
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=PATIENCE)
     assert (program.returncode, errors) == (0, "")
-    assert server.close_codes.get(timeout=20) == 1000
+    assert server.close_codes.get(timeout=PATIENCE) == 1000
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -81,9 +82,9 @@ def test_pi_button(server: VoiceServer, tmp_path: Path) -> None:
         _tell(program, "dark 27")
         _read_until(program, "27 is dark")
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=PATIENCE)
     assert (program.returncode, errors) == (0, "")
-    assert server.close_codes.get(timeout=20) == 1000
+    assert server.close_codes.get(timeout=PATIENCE) == 1000
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -105,19 +106,19 @@ def test_the_light_of_pi_button_goes_out(sound: float, end: str, tmp_path: Path)
             _tell(program, "dark 27")
             _read_until(program, end)
             program.send_signal(signal.SIGINT)
-            _, errors = program.communicate(timeout=20)
+            _, errors = program.communicate(timeout=PATIENCE)
     assert (program.returncode, errors) == (0, "")
 
 
 def test_pull_events(tmp_path: Path) -> None:
     with contextlib.closing(VoiceServer(sound=1.5)) as server:
         with running(for_port(EXAMPLES / "pull_events.py", server.port, tmp_path)) as program:
-            output, errors = program.communicate(timeout=20)
+            output, errors = program.communicate(timeout=PATIENCE)
         assert (program.returncode, errors) == (0, "")
         assert "It is noon." in output
         assert server.answered_at is not None
         assert time.monotonic() - server.answered_at >= 1.5, "it did not wait until its answer was heard"
-        assert server.close_codes.get(timeout=20) == 1000
+        assert server.close_codes.get(timeout=PATIENCE) == 1000
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -130,13 +131,13 @@ def test_echo_server(tmp_path: Path) -> None:
                 break
         with connect(f"ws://localhost:{port}") as client:
             client.send(b"\1\0" * 320)
-            assert client.recv(timeout=20) == b"\1\0" * 320
+            assert client.recv(timeout=PATIENCE) == b"\1\0" * 320
             client.send(json.dumps({"type": "text", "text": "hello"}))
-            kinds = [json.loads(client.recv(timeout=20))["type"] for _ in range(3)]
+            kinds = [json.loads(client.recv(timeout=PATIENCE))["type"] for _ in range(3)]
         assert kinds == ["response_started", "token", "response_done"]
         _ask_once(f"ws://localhost:{port}")
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == 0
     assert "Traceback" not in errors
 
@@ -177,7 +178,7 @@ def display() -> Iterator[str]:
             yield f":{number}"
         finally:
             screen.terminate()
-            screen.wait(20)
+            screen.wait(PATIENCE)
 
 
 def _window(server: VoiceServer, folder: Path) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
@@ -207,10 +208,10 @@ def test_tk_window(
         assert seen.split(" | ") == ["CONNECTED", "user: hello out there", "assistant: hello"]
         _tell(program, "close")
         *_, closed = _read_until(program, "closed after")
-        _, errors = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=PATIENCE)
     assert (program.returncode, errors) == (0, "")
     assert float(closed.split()[-1]) < 3, "the window waited for its own callbacks"
-    assert server.close_codes.get(timeout=20) == 1000
+    assert server.close_codes.get(timeout=PATIENCE) == 1000
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -219,13 +220,13 @@ def test_tk_window_ends_at_ctrl_c(
 ) -> None:
     monkeypatch.setenv("DISPLAY", display)
     with _window(server, tmp_path) as program:
-        assert server.heard.wait(20)
+        assert server.heard.wait(PATIENCE)
         _tell(program, "read")
         _read_until(program, "")
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=PATIENCE)
     assert (program.returncode, errors) == (0, "")
-    assert server.close_codes.get(timeout=20) == 1000
+    assert server.close_codes.get(timeout=PATIENCE) == 1000
 
 
 WAITING = """

@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.interop.sounds import spoken
 from tests.interop.venvs import serving
+from tests.patience import PATIENCE
 from tests.testing.caller import Caller, loud
 from voicews import AudioReceived, ClientConfig, ResponseDone, ServerError, ServiceError, SpeechStopped, Turn
 from voicews.dialects import HomeAssistantAssist
@@ -32,7 +33,7 @@ class House(NamedTuple):
             f"http{self.url[2:]}/api/states/input_boolean.kitchen_light",
             headers={"Authorization": f"Bearer {self.token}"},
         )
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             return str(json.load(answer)["state"])
 
 

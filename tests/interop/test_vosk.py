@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from tests.interop.sounds import SPEECH, frames
 from tests.interop.venvs import run, serving
+from tests.patience import PATIENCE
 from tests.testing.caller import QUICK, Caller
 from voicews.config import Buffers
 from voicews.dialects import Vosk
@@ -75,10 +76,10 @@ def test_the_fake_is_as_strict_as_the_engine() -> None:
                 ends.append(client.close_code)
             with connect(url) as client:
                 client.send(bytes(3200))
-                client.recv(10)
+                client.recv(PATIENCE)
                 client.send('{"eof":1}')
                 with pytest.raises(ConnectionClosed):
-                    client.recv(10)
+                    client.recv(PATIENCE)
                 ends.append(client.close_code)
         assert answers[0] == answers[1] == [*[["partial"]] * 3, ["text"], ["partial"], ["text"]]
         assert ends == [1000, 1011] * 2

@@ -30,6 +30,7 @@ import pytest
 import websocket
 
 from tests.line import Line, deaf_port, listening
+from tests.patience import PATIENCE
 from tests.peer import unused_port
 from tests.proxies import running_proxy
 from voicews import (
@@ -448,7 +449,7 @@ class TestCallables:
         box = Toolbox({tool.name: tool}, answers.put)
         box.call(ToolCall("1", tool.name, {}))
         box.call(ToolCall("2", tool.name, {"x": 1}))
-        everything.add(box, *(answers.get(timeout=10) for _ in range(2)), *box.alive(10))
+        everything.add(box, *(answers.get(timeout=PATIENCE) for _ in range(2)), *box.alive(10))
         assert everything.expose(token) == []
 
     def test_a_judge(self, holder: str, token: str, everything: Everything) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.sound.virtual import Ear, VirtualSound
 from voicews.assistant.ears import RATE
 from voicews.assistant.speakable import plain_words
@@ -42,7 +43,7 @@ class Stage:
 
     def shut_up(self) -> None:
         if self.speaking is not None:
-            self.speaking.wait(20)
+            self.speaking.wait(PATIENCE)
 
     def heard(self) -> list[bytes]:
         pcm = self.ear.pcm
@@ -83,7 +84,7 @@ def test_a_conversation_by_microphone_and_loudspeaker(sound: VirtualSound) -> No
                         stage.speak()  # at once, while the connection is away
             sounds = stage.heard()
             stage.shut_up()
-        assert demo.wait(20) == 0
+        assert demo.wait(PATIENCE) == 0
     finally:
         demo.kill()
         _, complaints = demo.communicate()

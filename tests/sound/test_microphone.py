@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.audio.playing import counting, heard, holes
+from tests.patience import PATIENCE
 from tests.sound.programs import no_cards, run
 from tests.sound.virtual import VirtualSound
 from voicews.audio import AudioFormat, Microphone
@@ -29,7 +30,7 @@ def test_what_is_said_arrives_sample_by_sample(sound: VirtualSound) -> None:
     microphone.open(MONO, 320)
     speaking = sound.start_speaking(counting(16000 * 3))
     captured = heard(capture(microphone, 4.0))
-    assert speaking.wait(10) == 0
+    assert speaking.wait(PATIENCE) == 0
     microphone.close()
     print(f"of 48000 samples {len(captured)} arrived, the first was number {captured[0]}")
     assert holes(captured) == []
@@ -75,7 +76,7 @@ def test_another_rate_is_converted(sound: VirtualSound, rate: int | None, wanted
     speaking = sound.start_speaking(said.tobytes())
     assert len(microphone.read()) == wanted.bytes(0.02)
     pcm = capture(microphone, 2.0)
-    assert speaking.wait(10) == 0
+    assert speaking.wait(PATIENCE) == 0
     microphone.close()
     got = np.frombuffer(pcm, "<i2")[:: wanted.channels].astype(float)
     reference = np.interp(np.arange(wanted.rate) / wanted.rate, np.arange(16000) / 16000, said.astype(float))
@@ -139,11 +140,11 @@ def test_only_its_own_thread_can_close_it(sound: VirtualSound) -> None:
     def own() -> None:
         microphone.open(MONO, 320)
         opened.set()
-        done.wait(10)
+        done.wait(PATIENCE)
 
     owner = threading.Thread(target=own, name="owner")
     owner.start()
-    assert opened.wait(10)
+    assert opened.wait(PATIENCE)
     with pytest.raises(InvalidState, match="belongs to thread 'owner'"):
         microphone.close()
     done.set()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.audio.playing import counting, cut, feed, heard, holes, play_out
+from tests.patience import PATIENCE
 from tests.sound.programs import run, start
 from tests.sound.virtual import Ear, VirtualSound
 from voicews.audio import AudioFormat, AudioSink, PyAudioSpeaker, Speaker, devices, loudspeakers
@@ -192,11 +193,11 @@ def test_a_pyaudio_speaker_belongs_to_its_thread(sound: VirtualSound) -> None:
         speaker.open(MONO)
         speaker.write(b"")
         opened.set()
-        done.wait(10)
+        done.wait(PATIENCE)
 
     owner = threading.Thread(target=own, name="owner")
     owner.start()
-    assert opened.wait(10)
+    assert opened.wait(PATIENCE)
     with pytest.raises(InvalidState, match="another thread"):
         speaker.write(b"12")
     with pytest.raises(InvalidState, match="'owner', which has to close it"):
@@ -271,7 +272,7 @@ def test_a_frozen_server_is_a_lost_device_and_comes_back() -> None:
         sound.thaw()
         for thread in threading.enumerate():
             if thread.name == "voicews-speaker-quit":
-                thread.join(10)
+                thread.join(PATIENCE)
         speaker.open(MONO)
         speaker.write(counting(1600))
         play_out(speaker)
@@ -330,7 +331,7 @@ def test_a_program_that_plays_ends_when_it_is_told_to(
             assert program.stdout.readline() == "playing\n"
             quiet_for(0.3)
             program.send_signal(number)
-            _, err = program.communicate(timeout=10)
+            _, err = program.communicate(timeout=PATIENCE)
         finally:
             program.kill()
     assert program.returncode in (-number, 128 + number)
@@ -453,7 +454,7 @@ def test_a_program_ends_after_its_sound_server_stood_still(read: bool, manner: s
             assert program.stdout.readline() == "over\n"
             if thawed:
                 sound.thaw()
-            assert program.wait(timeout=10) == 0
+            assert program.wait(timeout=PATIENCE) == 0
         finally:
             program.kill()
             program.communicate()

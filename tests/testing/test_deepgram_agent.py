@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from tests.testing.caller import LONG, Caller, loud
 from voicews import (
     AudioFormat,
@@ -64,7 +65,7 @@ def say(client: ClientConnection, message: dict[str, Any]) -> None:
 
 
 def hear(client: ClientConnection) -> Any:
-    message = client.recv(5)
+    message = client.recv(PATIENCE)
     return json.loads(message) if isinstance(message, str) else message
 
 
@@ -79,7 +80,7 @@ def hear_answer(client: ClientConnection) -> tuple[list[Any], bytes]:
 
 def close_code(client: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed) as caught:
-        client.recv(5)
+        client.recv(PATIENCE)
     return caught.value.rcvd.code if caught.value.rcvd is not None else None
 
 

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.fakes import HandMicrophone
+from tests.patience import PATIENCE
 from voicews import Backoff, ClientConfig, HandshakeRejected, ServiceError, Transcript, VoiceClient
 from voicews.audio import NullSink
 from voicews.dialects import DeepgramListen
@@ -42,7 +43,7 @@ def say(client: ClientConnection, kind: str, **more: Any) -> None:
 
 
 def hear(client: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(client.recv(5))
+    message: dict[str, Any] = json.loads(client.recv(PATIENCE))
     return message
 
 
@@ -95,7 +96,7 @@ def test_the_end_of_the_stream() -> None:
         assert words(hear(client)) == "Hello."
         assert hear(client)["duration"] == 0.5
         with pytest.raises(ConnectionClosed) as caught:
-            client.recv(5)
+            client.recv(PATIENCE)
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1000
 
@@ -130,7 +131,7 @@ def test_whoever_says_nothing_is_hung_up_on() -> None:
     with FakeDeepgramListen(patience=0.3) as server, call(server) as client:
         say(client, "KeepAlive")
         with pytest.raises(ConnectionClosed) as caught:
-            client.recv(5)
+            client.recv(PATIENCE)
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1011
         assert "NET-0001" in caught.value.rcvd.reason
@@ -164,9 +165,9 @@ class Reader:
         voice.on(Transcript, self._lines.put_nowait)
 
     def until_final(self) -> list[Transcript]:
-        lines = [self._lines.get(timeout=10)]
+        lines = [self._lines.get(timeout=PATIENCE)]
         while not lines[-1].final:
-            lines.append(self._lines.get(timeout=10))
+            lines.append(self._lines.get(timeout=PATIENCE))
         return lines
 
 

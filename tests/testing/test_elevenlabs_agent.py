@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from tests.testing.caller import LONG, Caller, loud
 from voicews import (
     AudioFormat,
@@ -62,7 +63,7 @@ def speak(client: ClientConnection, pcm: bytes) -> None:
 def hear(client: ClientConnection, kind: str | None = None) -> dict[str, Any]:
     """The next message, or the next of this kind."""
     while True:
-        message: dict[str, Any] = json.loads(client.recv(5))
+        message: dict[str, Any] = json.loads(client.recv(PATIENCE))
         if kind is None or message["type"] == kind:
             return message
 
@@ -70,7 +71,7 @@ def hear(client: ClientConnection, kind: str | None = None) -> dict[str, Any]:
 def close_code(client: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed) as caught:
         while True:
-            client.recv(5)
+            client.recv(PATIENCE)
     return caught.value.rcvd.code if caught.value.rcvd is not None else None
 
 

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from tests.testing.caller import Caller, loud
 from voicews import (
     AudioReceived,
@@ -34,7 +35,7 @@ def say(client: ClientConnection, **message: Any) -> None:
 
 
 def hear(client: ClientConnection) -> dict[str, Any]:
-    message = client.recv(5)
+    message = client.recv(PATIENCE)
     assert isinstance(message, bytes), "the service answers in binary frames"
     return dict(json.loads(message))
 

@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from tests.testing.caller import LONG, Caller, loud
 from voicews import (
     Backoff,
@@ -62,7 +63,7 @@ class Guest:
         self._link.send(bytes([handler]))
 
     def hear(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._link.recv(5))
+        message: dict[str, Any] = json.loads(self._link.recv(PATIENCE))
         return message
 
     def stages(self, last: str = "run-end") -> list[str]:
@@ -205,7 +206,7 @@ def test_nonsense() -> None:
         guest.say("ping")
         assert guest.hear()["type"] == "auth_invalid"
         with pytest.raises(ConnectionClosed):
-            link.recv(5)
+            link.recv(PATIENCE)
 
 
 # -- the whole client --------------------------------------------------------------------------------
@@ -296,7 +297,9 @@ def test_the_last_words_are_answered_and_played() -> None:
         with Caller(house(server)) as caller:
             server.connection().wait_for(lambda one: bool(one.runs))
             caller.speak(0.3)
-            server.connection().wait_for(lambda one: loud(0.2) in one.received_binary.replace(b"\1", b""), 10)
+            server.connection().wait_for(
+                lambda one: loud(0.2) in one.received_binary.replace(b"\1", b""), PATIENCE
+            )
         assert [turn.text for turn in caller.client.history] == ["Good night.", "Sleep well."]
 
 

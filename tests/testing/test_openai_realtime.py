@@ -282,13 +282,13 @@ def test_settings_that_the_server_refuses_are_fatal() -> None:
 @contextmanager
 def call(server: FakeOpenAIRealtime) -> Iterator[ClientConnection]:
     with connect(server.url, close_timeout=1) as client:
-        assert json.loads(client.recv(5))["type"] == "session.created"
+        assert json.loads(client.recv(PATIENCE))["type"] == "session.created"
         yield client
 
 
 def ask(client: ClientConnection, **message: Any) -> Any:
     client.send(json.dumps(message))
-    return json.loads(client.recv(5))
+    return json.loads(client.recv(PATIENCE))
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_one_answer_at_a_time() -> None:
     with FakeOpenAIRealtime(pace=0.2) as server, call(server) as client:
         assert ask(client, type="response.create")["type"] == "response.created"
         client.send('{"type": "response.create"}')
-        kinds = [json.loads(client.recv(5)) for _ in range(8)]
+        kinds = [json.loads(client.recv(PATIENCE)) for _ in range(8)]
         assert any(kind["type"] == "error" for kind in kinds)
 
 
@@ -336,7 +336,7 @@ def test_speaking_up() -> None:
         server.connection().speak_up("The tea is ready.")
         kinds: list[str] = []
         while not kinds or kinds[-1] != "response.done":
-            kinds.append(json.loads(client.recv(5))["type"])
+            kinds.append(json.loads(client.recv(PATIENCE))["type"])
         assert "response.audio.delta" in kinds
         assert "response.audio_transcript.done" in kinds
 
@@ -347,7 +347,7 @@ def test_other_paths_are_not_there() -> None:
         pytest.raises(InvalidStatus, match="404"),
         connect(server.address) as client,
     ):
-        client.recv(5)
+        client.recv(PATIENCE)
 
 
 def test_tools_by_hand() -> None:

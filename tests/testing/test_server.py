@@ -15,6 +15,7 @@ import trustme
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from voicews.errors import BackendMissing, ConfigError, ConnectionClosed, InvalidState, TransportError
 from voicews.testing import FactMissing, FakeConnection, FakeServer
 from voicews.testing.link import Gate
@@ -47,11 +48,15 @@ def call(server: FakeServer[Parrot], path: str = "", **options: Any) -> ClientCo
 def test_a_conversation() -> None:
     with ParrotServer() as server:
         with call(server, "/talk?key=a&key=b&empty=", additional_headers={"X-Thing": "7"}) as client:
-            assert json.loads(client.recv(5)) == {"type": "hello", "number": 1}
+            assert json.loads(client.recv(PATIENCE)) == {"type": "hello", "number": 1}
             client.send('{"type": "one", "n": 1}')
             client.send(b"\1\2")
             client.send("no JSON")
-            assert [client.recv(5) for _ in range(3)] == ['{"type": "one", "n": 1}', b"\1\2", "no JSON"]
+            assert [client.recv(PATIENCE) for _ in range(3)] == [
+                '{"type": "one", "n": 1}',
+                b"\1\2",
+                "no JSON",
+            ]
             one = server.connection()
             assert (one.path, one.query, one.headers["x-thing"]) == (
                 "/talk",
@@ -81,7 +86,7 @@ def test_it_can_be_started_again() -> None:
     for number in (1, 2):
         server.start()
         with call(server) as client:
-            assert json.loads(client.recv(5))["number"] == number
+            assert json.loads(client.recv(PATIENCE))["number"] == number
         server.close()
         server.close()
 
@@ -134,7 +139,7 @@ def test_hooks_of_the_caller_come_first() -> None:
     with ParrotServer(on_open=greet, on_message=answer) as server, call(server) as client:
         client.send("mine")
         client.send("yours")
-        assert [client.recv(5) for _ in range(3)] == ["my own", "also my own", "yours"]
+        assert [client.recv(PATIENCE) for _ in range(3)] == ["my own", "also my own", "yours"]
 
 
 def test_a_hook_that_fails_is_kept_and_ends_the_connection() -> None:
@@ -142,10 +147,10 @@ def test_a_hook_that_fails_is_kept_and_ends_the_connection() -> None:
         raise ZeroDivisionError("on purpose")
 
     with ParrotServer(on_message=fail) as server, call(server) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         client.send("x")
         with pytest.raises(ConnectionClosedError) as caught:
-            client.recv(5)
+            client.recv(PATIENCE)
         assert caught.value.rcvd
         assert caught.value.rcvd.code == 1011
         server.wait_for(lambda s: s.failures)
@@ -171,11 +176,11 @@ def test_scripts_run_beside_the_hooks_and_end_with_the_client() -> None:
 
     with ParrotServer(on_open=begin) as server:
         with call(server) as client:
-            assert client.recv(5) == "tick"
+            assert client.recv(PATIENCE) == "tick"
             client.send("heard while the script runs")
-            while client.recv(5) == "tick":
+            while client.recv(PATIENCE) == "tick":
                 pass
-        assert ended.wait(5)
+        assert ended.wait(PATIENCE)
         server.connection().wait_until_closed()
         with pytest.raises(ConnectionClosed):
             server.connection().pause(5)
@@ -195,7 +200,7 @@ def test_refusing() -> None:
         assert server.refused == 1
         server.accept()
         with call(server) as client:
-            client.recv(5)
+            client.recv(PATIENCE)
         assert len(server.connections) == 1
 
 
@@ -208,16 +213,16 @@ def test_a_fake_can_judge_its_callers() -> None:
         with pytest.raises(InvalidStatus):
             call(server)
         with call(server, "/?key=right") as client:
-            client.recv(5)
+            client.recv(PATIENCE)
 
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_dropping(reset: bool) -> None:
     with ParrotServer() as server, call(server) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         server.drop(reset=reset)
         with pytest.raises(ConnectionClosedError):
-            client.recv(5)
+            client.recv(PATIENCE)
         assert server.connection().wait_until_closed() == 1006
         assert not server.connection().closed_by_client
         server.drop()
@@ -225,10 +230,10 @@ def test_dropping(reset: bool) -> None:
 
 def test_closing_with_a_code() -> None:
     with ParrotServer() as server, call(server) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         server.connection().close(4321, "because")
         with pytest.raises(ConnectionClosedError) as caught:
-            client.recv(5)
+            client.recv(PATIENCE)
         assert caught.value.rcvd
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4321, "because")
         assert server.connection().wait_until_closed() == 4321
@@ -237,7 +242,7 @@ def test_closing_with_a_code() -> None:
 
 def test_stalling() -> None:
     with ParrotServer() as server, call(server) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         one = server.connection()
         one.stall()
         client.send("anybody there?")
@@ -245,18 +250,18 @@ def test_stalling() -> None:
             client.recv(0.1)
         assert not client.ping().wait(0.1)
         one.resume()
-        assert client.recv(5) == "anybody there?"
+        assert client.recv(PATIENCE) == "anybody there?"
 
 
 def test_closing_while_a_client_is_stalled() -> None:
     server = ParrotServer()
     server.start()
     with call(server) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         server.connection().stall()
         server.close(deadline=1.5)
         with pytest.raises(ConnectionClosedError):
-            client.recv(5)
+            client.recv(PATIENCE)
 
 
 def test_closing_while_a_caller_says_nothing() -> None:
@@ -271,11 +276,11 @@ def test_closing_says_that_it_goes_away() -> None:
     with ParrotServer() as server, ExitStack() as stack:
         clients = [stack.enter_context(call(server)) for _ in range(5)]
         for client in clients:
-            client.recv(5)
+            client.recv(PATIENCE)
         server.close()
         for client in clients:
             with pytest.raises(ConnectionClosedOK) as caught:
-                client.recv(5)
+                client.recv(PATIENCE)
             assert caught.value.rcvd
             assert caught.value.rcvd.code == 1001
 
@@ -298,21 +303,21 @@ def test_tls() -> None:
     with ParrotServer(tls=ours) as server:
         assert server.url.startswith("wss://")
         with call(server, ssl=theirs) as client:
-            client.recv(5)
+            client.recv(PATIENCE)
             client.send("secret")
-            assert client.recv(5) == "secret"
+            assert client.recv(PATIENCE) == "secret"
             server.connection().stall()
             server.drop()
             with pytest.raises(ConnectionClosedError):
-                client.recv(5)
+                client.recv(PATIENCE)
 
 
 def test_pings() -> None:
     with ParrotServer(ping_interval=0.05) as server, call(server) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         server.connection().wait_for(lambda _: not server.failures)
         client.send("alive")
-        assert client.recv(5) == "alive"
+        assert client.recv(PATIENCE) == "alive"
 
 
 def test_a_gate_holds_back_until_it_is_opened_or_removed() -> None:
@@ -325,5 +330,5 @@ def test_a_gate_holds_back_until_it_is_opened_or_removed() -> None:
         waiting.join(0.05)
         assert waiting.is_alive()
         end(gate)
-        waiting.join(5)
+        waiting.join(PATIENCE)
         assert not waiting.is_alive()

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.patience import PATIENCE
 from tests.testing.caller import Caller, loud
 from voicews import Connected, Transcript
 from voicews.dialects import Vosk
@@ -40,9 +41,9 @@ def test_alternatives_and_no_words() -> None:
     with FakeVosk() as server, connect(server.url) as client:
         client.send('{"config": {"words": false, "max_alternatives": 2}}')
         client.send(loud(0.5))
-        client.recv(5)
+        client.recv(PATIENCE)
         client.send('{"reset" : 1}')
-        best, other = json.loads(client.recv(5))["alternatives"]
+        best, other = json.loads(client.recv(PATIENCE))["alternatives"]
         assert best == {"confidence": 300.0, "text": "turn on the light"}
         assert other["text"] == "um"
 
@@ -52,7 +53,7 @@ def test_text_that_is_not_exact_ends_the_connection(words: str) -> None:
     with FakeVosk() as server, connect(server.url) as client:
         client.send(words)
         with pytest.raises(ConnectionClosed):
-            client.recv(5)
+            client.recv(PATIENCE)
         assert server.connection().wait_until_closed() == 1011
 
 
@@ -66,9 +67,9 @@ def test_the_one_in_cpp_answers_everything_and_does_not_hang_up() -> None:
     with FakeVosk(in_cpp=True) as server, connect(server.url) as client:
         client.send(SETTINGS)
         client.send('{"eof" : 1}')
-        assert [json.loads(client.recv(5)) for _ in range(2)] == [{"partial": ""}, {"text": ""}]
+        assert [json.loads(client.recv(PATIENCE)) for _ in range(2)] == [{"partial": ""}, {"text": ""}]
         client.send("still there")
-        assert isinstance(client.recv(5), bytes)
+        assert isinstance(client.recv(PATIENCE), bytes)
 
 
 def test_it_needs_something_to_hear() -> None:

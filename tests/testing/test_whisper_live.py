@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import PATIENCE
 from tests.testing.caller import Caller, loud
 from voicews import Connected, HandshakeRejected, ServiceError, Transcript
 from voicews.config import AudioFormat
@@ -20,7 +21,7 @@ SETUP = {"uid": "u", "language": "en", "task": "transcribe", "model": "tiny.en",
 
 
 def hear(client: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(client.recv(5))
+    message: dict[str, Any] = json.loads(client.recv(PATIENCE))
     return message
 
 
@@ -76,7 +77,7 @@ def test_it_hangs_up_without_its_last_words() -> None:
         client.send(loud(2.0))
         client.send(b"END_OF_AUDIO")
         with pytest.raises(ConnectionClosed):
-            client.recv(5)
+            client.recv(PATIENCE)
         assert server.connection().wait_until_closed() == 1000
 
 

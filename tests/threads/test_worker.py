@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from voicews.errors import ThreadUnavailable
 from voicews.threads.worker import Worker
 
@@ -79,7 +80,7 @@ def test_untold_it_ends_as_an_unhandled_exception() -> None:
     try:
         worker = Plain("plain")
         worker.start()
-        worker.join(10)
+        worker.join(PATIENCE)
     finally:
         threading.excepthook = before
     assert seen == [worker.error]
