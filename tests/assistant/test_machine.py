@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 
 import pytest
 
-from voicews.assistant import machine
 from voicews.assistant.machine import has_little_memory
 
 
@@ -22,15 +19,3 @@ def test_memory(pages: int | Exception, little: bool, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "sysconf", sysconf)
     assert has_little_memory() is little
-
-
-@pytest.mark.parametrize(("version", "helps"), [((3, 14), True), ((3, 15), False)])
-def test_where_installing_alone_does_not_help_the_message_says_so(
-    version: tuple[int, int], helps: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "version_info", version)
-        words = importlib.reload(machine).TO_INSTALL
-    importlib.reload(machine)
-    assert words.startswith("pip install voicews[assistant]")
-    assert ("Python 3.14 or older" not in words) is helps

@@ -609,7 +609,9 @@ class TestElsewhere:
 
     def test_a_recording_holds_sound_only(self, token: str, tmp_path: Path) -> None:
         sound = tmp_path / "answer.wav"
-        with FaultServer([steps.accept(), steps.send(bytes(640)), steps.close(1008)]) as server:
+        # Half a second is heard of it before the end, which is silent at once.
+        script = [steps.accept(), steps.send(bytes(640)), steps.listen(count=25), steps.close(1008)]
+        with FaultServer(script) as server:
             voice = VoiceClient(
                 Plain(_url(server.url, token), output_format=AudioFormat(16000)),
                 microphone=SilenceSource(),

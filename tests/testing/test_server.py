@@ -107,7 +107,7 @@ def test_misuse_is_named() -> None:
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "voicews.testing.link", raising=False)
     monkeypatch.setitem(sys.modules, "websockets.sync.server", None)
-    with pytest.raises(BackendMissing, match=r"voicews\[testing\]"):
+    with pytest.raises(BackendMissing, match=r"pip install \"\.\[testing\]\""):
         ParrotServer().start()
 
 
