@@ -114,7 +114,8 @@ BACK = Recovers(3.0)
 
 CABLE = [
     PacketFault("the cable is out for half a second", unplugged_for_a_moment, outcome=BACK, transit=1.5),
-    PacketFault("the cable is out, then in", unplugged, outcome=BACK, told=LOST),
+    # What waits for the neighbour's address (ARP) leaves with it, however the socket was closed meanwhile.
+    PacketFault("the cable is out, then in", unplugged, outcome=BACK, told=LOST, transit=3.0),
     PacketFault("a black hole while we send", dropped, outcome=BACK, told=LOST),
     PacketFault("a black hole while the line is idle", dropped, outcome=Recovers(4.0), told=LOST, every=0.5),
     PacketFault("a black hole up", partial(dropped_one_way, "INPUT"), outcome=BACK, told=LOST),
