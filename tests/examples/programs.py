@@ -18,19 +18,21 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
+from tests.peer import unused_port
+
 ROOT = Path(__file__).parents[2]
 PORT = 8765
 """The one that the examples are written for."""
 
 
 def a_port() -> int:
-    """PORT, or a free one where something else listens on that already."""
-    for port in (PORT, 0):
+    """PORT, or a free one where something else listens on that already, or other workers may want it too."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise OSError("no port is free")
+            probe.bind(("127.0.0.1", PORT))
+            return PORT
+    return unused_port()
 
 
 def for_port(script: Path, port: int, folder: Path) -> Path:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.patience import PATIENCE
 from voicews.testing.stream import Gone, Link
 
 SOON = 10.0
@@ -35,7 +34,7 @@ def test_bytes_are_read_as_asked_for(ends: tuple[Link, socket.socket]) -> None:
     assert link.read(2) == b"fi"
     link.secure()  # which there is none of here
     link.write(b"six")
-    assert far.recv(PATIENCE) == b"six"
+    assert far.recv(10) == b"six"
 
 
 def test_raw_bytes_can_be_thrown_away(ends: tuple[Link, socket.socket]) -> None:

@@ -341,8 +341,14 @@ class Speaker(AudioSink):
         """Use the channel no more, for the program takes it; False if somebody hangs in the mixer."""
         if not self._in_use.acquire(timeout=_QUITTING):
             return False
-        self._taken, self._ended = True, self._ended or ended
-        self._in_use.release()
+        try:
+            # Silent first: SDL's thread may just be telling a channel, which is freed now, of a sound's end.
+            if self._pygame is not None and not self._taken and not self._stalled:
+                with contextlib.suppress(DeviceLostError, self._pygame.error):
+                    self._stop()
+        finally:
+            self._taken, self._ended = True, self._ended or ended
+            self._in_use.release()
         return _quitting is None or not _quitting.is_alive()
 
     @contextlib.contextmanager
