@@ -13,7 +13,6 @@ import pytest
 from tests.faults.conftest import Try
 from tests.faults.matrix import Fails, Fault, Recovers
 from tests.faults.trial import Trial
-from tests.patience import PATIENCE
 from voicews import (
     AudioReceived,
     CallbackError,
@@ -46,7 +45,7 @@ def on_each(kind: type[Event], callback: Callable[[Event], None], trial: Trial) 
     cut(trial)
     trial.wait_for(Reconnecting)
     trial.heal()
-    trial.wait_for(CallbackError, PATIENCE)
+    trial.wait_for(CallbackError, 5)
 
 
 def raises(event: Event) -> None:
