@@ -61,7 +61,7 @@ def test_what_is_no_proxy_is_refused_and_not_shown(url: str) -> None:
 
 
 def test_a_file_of_authorities_that_is_not_there() -> None:
-    with pytest.raises(ConfigError, match=r"^--ca-file nowhere.pem: there is no such file$"):
+    with pytest.raises(ConfigError, match=r"^--ca-file nowhere.pem was not found; give the path of a PEM"):
         way("--ca-file", "nowhere.pem")
 
 

@@ -590,7 +590,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _how_to_install(why: object) -> str:
-    # There is no pygame for Python 3.14; pygame-ce takes its place, and wants no GLib.
+    # pygame has no release for Python 3.14; pygame-ce takes its place, and does not need GLib.
     if sys.version_info >= (3, 14):
         return f"pygame-ce cannot be loaded ({why}): `pip install pygame-ce`"
     return f"pygame cannot be loaded ({why}): `apt install libglib2.0-0`, then `pip install pygame`"

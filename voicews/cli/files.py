@@ -56,7 +56,7 @@ def standard_files(arguments: argparse.Namespace) -> Iterator[TextIO]:
 
     Raises:
         ConfigError: they cannot be used as it was asked.
-        AudioError: what came from standard input is no sound that can be said.
+        AudioError: standard input does not hold sound that can be played.
     """
     record, output = arguments.record, arguments.output
     if [str(arguments.input), *arguments.text].count(STANDARD) > 1:

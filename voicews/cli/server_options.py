@@ -132,7 +132,7 @@ def described_way(arguments: argparse.Namespace) -> ClientConfig:
     config = ClientConfig()
     if arguments.ca_file is not None:
         if not Path(arguments.ca_file).is_file():  # also where no TLS would ever read it
-            raise ConfigError(f"--ca-file {arguments.ca_file}: there is no such file")
+            raise ConfigError(f"--ca-file {arguments.ca_file} was not found; give the path of a PEM file")
         config = replace(config, tls=TlsSettings(ca_file=arguments.ca_file))
     if arguments.proxy is None:
         return config
